@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools keeps the programs that the lab builds in go.mod.
+package tools
+
+import (
+	_ "go.universe.tf/metallb/controller"
+	_ "go.universe.tf/metallb/speaker"
+)
