@@ -75,11 +75,11 @@ def up(cache: Cache, data: dict[str, Any], only: list[str], fresh: bool) -> None
     """From nothing, or from whatever is left, to running machines and a filled mirror."""
     images = build(cache, data)
     if not from_source():
-        data["nodes"] = [node for node in data["nodes"] if node["name"] != "mirror"]
+        data["nodes"] = [node for node in data["nodes"] if node["name"] != nodes.MIRROR]
         nodes.up(cache, data, images, only, fresh)
         return
-    machines = [node["name"] for node in data["nodes"] if node["name"] != "mirror"]
-    made = nodes.up(cache, data, images, ["mirror"], fresh=False)
+    machines = [node["name"] for node in data["nodes"] if node["name"] != nodes.MIRROR]
+    made = nodes.up(cache, data, images, [nodes.MIRROR], fresh=False)
     serve(cache, anew=bool(made))
     nodes.up(cache, data, images, only or machines, fresh)
 
@@ -89,14 +89,16 @@ def serve(cache: Cache, anew: bool) -> None:
     stamp = cache.state / "mirror.stamp"
     stamps = sorted((cache.content / "registry.stamps").iterdir())
     packages = sorted((cache.content / "packages").rglob(".*"))
-    key = text_digest(digest(PROJECT / "roles" / "mirror", PROJECT / "inventories" / "lab", *stamps, *packages))
+    key = text_digest(
+        digest(PROJECT / "roles" / "mirror", PROJECT / "inventories/lab/group_vars/mirror", *stamps, *packages)
+    )
     if not anew and stamp.exists() and stamp.read_text() == key:
         say(" lab   mirror ready")
         return
     stamp.unlink(missing_ok=True)
     ansible = Path(sys.executable).with_name("ansible-playbook")
     run([str(ansible), "playbooks/mirror.yml", "-i", "inventories/lab"], cwd=PROJECT, log=cache.root / "mirror.log")
-    fingerprint = run(["docker", "exec", nodes.PREFIX + "mirror", "cat", "/srv/mirror/www/fingerprint"])
+    fingerprint = run(["docker", "exec", nodes.PREFIX + nodes.MIRROR, "cat", "/srv/mirror/www/fingerprint"])
     (cache.state / "mirror.fingerprint").write_text(fingerprint)
     stamp.write_text(key)
     say(" lab   mirror filled")

@@ -15,13 +15,14 @@ from lab.roots import OPERATOR
 from lab.run import run, succeeds
 
 PREFIX = "meshops-"
+MIRROR = "depot"  # the machine that serves packages, files, images and names
 BOOT_TIMEOUT = 90  # seconds
 # `--privileged` is refused where CAP_SYS_RESOURCE is missing; this set is what a kubelet needs.
 OPTIONS = (
     "--stop-signal=SIGRTMIN+3", "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined", "--security-opt=systempaths=unconfined", "--cgroupns=private",
-    "--tmpfs=/run:exec", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec", "-v=/var/lib/containerd", "-v=/var/lib/kubelet", "-v=/var/lib/etcd",
-    "--device-cgroup-rule=a *:* rwm",
+    "--tmpfs=/run:exec", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec", "--device-cgroup-rule=a *:* rwm",
+    "-v=/var/lib/containerd", "-v=/var/lib/kubelet", "-v=/var/lib/etcd",
 )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def up(cache: Cache, data: dict[str, Any], images: dict[str, str], only: list[st
     if not succeeds(["docker", "network", "inspect", network["name"]]):
         run(["docker", "network", "create", "--subnet", network["subnet"], network["name"]])
     nodes = [node for node in data["nodes"] if not only or node["name"] in only]
-    mirror = next(node["address"] for node in data["nodes"] if node["name"] == "mirror")
+    mirror = next(node["address"] for node in data["nodes"] if node["name"] == MIRROR)
     write_keys(cache)
     made = []
     for node in nodes:
@@ -67,7 +68,7 @@ def create(cache: Cache, node: dict[str, Any], image: str, network: str, mirror:
     resolver = cache.state / "resolv.conf"
     resolver.write_text(f"nameserver {mirror}\n")
     volumes = [f"-v={resolver}:/etc/resolv.conf:ro"]
-    if node["name"] == "mirror":
+    if node["name"] == MIRROR:
         # the machine that answers names asks the engine's resolver itself
         volumes = [f"-v={cache.content}:/srv/content:ro"]
     run(
