@@ -16,8 +16,11 @@ from ansible_collections.meshops.istio.plugins.module_utils import repositories
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 
 BUSY = re.compile(r"could not get lock|is locked by another process|unable to acquire", re.IGNORECASE)
+# finishes what an interrupted run has unpacked but not configured
+CONFIGURE = ["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"]
 PAUSE = 1.0  # seconds between two looks at a lock that somebody else holds
 Run = Callable[[list[str]], "tuple[int, str]"]
+Installed = Callable[..., "dict[str, dict[str, Any]]"]
 
 
 def execute(argv: list[str]) -> tuple[int, str]:
@@ -44,14 +47,13 @@ def commands(install: dict[str, str], hold: list[str], sources_file: str) -> lis
     """What has to be run, in order, to install the versions and hold the packages."""
     argvs: list[list[str]] = []
     if install:
+        argvs.append(CONFIGURE)
         keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
         allow = ["--allow-downgrades", "--allow-change-held-packages", "--no-install-recommends", "--fix-broken"]
         exact = [f"{name}={version}" if version else name for name, version in sorted(install.items())]
         # only this repository's index: the others of the host may be out of reach
         only = [f"Dir::Etc::sourcelist={sources_file}", "Dir::Etc::sourceparts=-", "APT::Get::List-Cleanup=0"]
-        argvs = [
-            # first finish what an interrupted run has unpacked but not configured
-            ["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"],
+        argvs += [
             [
                 "apt-get",
                 "update",
@@ -67,16 +69,29 @@ def commands(install: dict[str, str], hold: list[str], sources_file: str) -> lis
     return argvs
 
 
+def purge(names: list[str], check_mode: bool, timeout: float, run: Run, installed: Installed) -> dict[str, Any]:
+    """Remove packages with their configuration, held or not."""
+    have = installed(names, ())
+    if have and not check_mode:
+        for argv in (CONFIGURE, ["apt-get", "purge", "-y", "-q", "--allow-change-held-packages", *sorted(have)]):
+            patiently(argv, timeout, run)
+    before = "".join(line(name, have.get(name)) for name in sorted(names))
+    diff = {"before": before, "after": "".join(line(name, None) for name in sorted(names))}
+    return {"changed": bool(have), "installed": [], "held": [], "removed": sorted(have), "diff": diff if have else None}
+
+
 def pin(
     params: dict[str, Any],
     check_mode: bool,
     run: Run = execute,
-    installed: Callable[[list[str]], dict[str, dict[str, Any]]] = repositories.dpkg_installed,
+    installed: Installed = repositories.dpkg_installed,
 ) -> dict[str, Any]:
     """Core of the module apt_pin: params as in its documentation."""
     wanted: dict[str, str] = params["packages"]
     if not wanted:
         raise MeshopsError("No package is given. Name at least one with its exact version in packages.")
+    if params["state"] == "absent":
+        return purge(sorted(wanted), check_mode, params["lock_timeout"], run, installed)
     have = installed(sorted(wanted))
     # a package without a version is as wanted in any
     target = {name: str(v or have.get(name, {}).get("version", "")) for name, v in wanted.items()}
@@ -87,7 +102,7 @@ def pin(
             patiently(argv, params["lock_timeout"], run)
     before = "".join(line(name, have.get(name)) for name in sorted(wanted))
     after = "".join(line(name, {"version": version, "held": True}) for name, version in sorted(target.items()))
-    result: dict[str, Any] = {"changed": bool(hold), "installed": sorted(install), "held": hold}
+    result: dict[str, Any] = {"changed": bool(hold), "installed": sorted(install), "held": hold, "removed": []}
     return {**result, "diff": {"before": before, "after": after} if hold else None}
 
 

@@ -272,11 +272,12 @@ def plan_join(evidence: Evidence, cluster_ca: str, ignored: Iterable[str] = ()) 
     return Plan(state, (_reset(), join) if state == HALF_JOINED else (join,))
 
 
-def failure(node: str, verb: str, output: str) -> str:
-    """One sentence from what kubeadm printed: the preflight errors it lists, or its last words."""
+def failure(node: str, verb: str, output: str, rc: int = 1) -> str:
+    """One sentence from what kubeadm printed: its preflight errors or its last words. rc below 0: a signal."""
     clean = mask(output)
     errors = [line.strip() for line in re.findall(r"\[ERROR [^\n]+", clean)]
-    cause = "; ".join(errors) if errors else _one_line(re.sub(r"(?m)^To see the stack trace.*$", "", clean))
+    words = re.findall(r"(?m)^(?:error|no end within)\b[^\n]*", clean) or [_one_line(clean)]
+    cause = f"it was killed by signal {-rc}" if rc < 0 else "; ".join(errors or words[-1:])
     again = "it resumes where it stopped" if verb == "init" else "it starts this step anew"
     advice = f"Correct that (`journalctl -u kubelet` may say more) and run again: {again}."
-    return f"kubeadm {verb} on {node} failed: {cause.rstrip('.')}. {advice}"
+    return f"kubeadm {verb} on {node} failed: {cause.rstrip('.')[:1000]}. {advice}"

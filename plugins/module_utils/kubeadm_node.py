@@ -144,7 +144,7 @@ def _perform(system: System, action: kubeadm.Action, config: str, params: dict, 
         argv = [config if word == kubeadm.CONFIG else word for word in action.argv]
         done = system.run(argv, timeout=params["timeout"])
         if done.rc != 0:
-            raise MeshopsError(kubeadm.failure(node, action.kind, done.err or done.out))
+            raise MeshopsError(kubeadm.failure(node, action.kind, done.err or done.out, done.rc))
 
 
 def _proved(system: System, params: dict, node: str, wanted: str) -> kubeadm.Evidence:

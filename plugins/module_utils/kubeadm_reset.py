@@ -110,7 +110,7 @@ def kubeadm_reset(system: System, node: str, cri_socket: str, timeout: float) ->
         argv.append(f"--cri-socket={cri_socket}")
     done = system.run(argv, timeout=timeout)
     if done.rc != 0:
-        raise MeshopsError(kubeadm.failure(node, "reset", done.err or done.out))
+        raise MeshopsError(kubeadm.failure(node, "reset", done.err or done.out, done.rc))
 
 
 def _remove(system: System, item: Item) -> None:

@@ -73,12 +73,12 @@ def newest_first(versions: Iterable[str]) -> list[str]:
 def matches(full: str, wanted: str) -> bool:
     """Is the package version `full` a build of the upstream version `wanted` (or `wanted` itself)?"""
     plain = re.sub(r"^\d+:", "", full)
-    return not wanted or full == wanted or re.match(re.escape(wanted) + r"(?![.\w])", plain) is not None
+    return not wanted or full == wanted or re.match(re.escape(wanted) + r"(?![.\w~])", plain) is not None
 
 
 def upstream(full: str) -> str:
     """'1:2.3.4-1~debian.12' -> '2.3.4'."""
-    return re.sub(r"^\d+:", "", full).partition("-")[0].partition("~")[0]
+    return re.sub(r"^\d+:", "", full).partition("-")[0]
 
 
 def parse_packages(text: str, names: list[str], architecture: str) -> Versions:
@@ -191,12 +191,16 @@ def offer(base: str, params: dict[str, Any]) -> Versions:
     return versions
 
 
-def dpkg_installed(names: list[str]) -> dict[str, dict[str, Any]]:
-    """What dpkg says of the packages: {name: {version, held}} of those that are installed."""
+def dpkg_installed(names: list[str], statuses: tuple[str, ...] = ("installed",)) -> dict[str, dict[str, Any]]:
+    """What dpkg says of the packages: {name: {version, held}} of those in one of its statuses; () is any but gone."""
     form = "${Package}\t${Version}\t${db:Status-Status}\t${db:Status-Want}\n"
     lines = _query(["dpkg-query", "-W", "-f", form, "--", *names])
     rows = [line.split("\t") for line in lines if line.count("\t") == 3]
-    return {row[0]: {"version": row[1], "held": row[3] == "hold"} for row in rows if row[2] == "installed"}
+
+    def wanted(status: str) -> bool:
+        return status in statuses if statuses else status != "not-installed"
+
+    return {row[0]: {"version": row[1], "held": row[3] == "hold"} for row in rows if wanted(row[2])}
 
 
 def rpm_installed(names: list[str]) -> dict[str, dict[str, Any]]:

@@ -19,10 +19,14 @@ options:
     description: Full version by package name. One without a version is taken as it is, or as the repository has it.
     type: dict
     required: true
+  state:
+    description: V(absent) purges the packages, held or not.
+    type: str
+    choices: [present, absent]
+    default: present
   sources_file:
-    description: File in C(/etc/apt/sources.list.d) with the repository of the packages.
+    description: File in C(/etc/apt/sources.list.d) with the repository of the packages. Needed for O(state=present).
     type: path
-    required: true
   lock_timeout:
     description: Seconds to wait for another package manager.
     type: int
@@ -39,6 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 installed: {description: Packages that were (or would be) installed., returned: always, type: list, elements: str}
+removed: {description: Packages that were (or would be) purged., returned: always, type: list, elements: str}
 held: {description: Packages that were (or would be) held., returned: always, type: list, elements: str}
 """
 
@@ -48,10 +53,11 @@ from ansible_collections.meshops.istio.plugins.module_utils import apt, runner
 def main() -> None:
     spec = {
         "packages": {"type": "dict", "required": True},
-        "sources_file": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "sources_file": {"type": "path"},
         "lock_timeout": {"type": "int", "default": 300},
     }
-    runner.run(spec, apt.pin)
+    runner.run(spec, apt.pin, required_if=[("state", "present", ["sources_file"])])
 
 
 if __name__ == "__main__":

@@ -290,6 +290,12 @@ def test_failure_names_the_preflight_errors_and_hides_tokens():
     assert "expired" in plain
 
 
+def test_failure_of_a_killed_kubeadm_does_not_blame_a_warning():
+    text = kubeadm.failure("n1", "init", "\t[WARNING Service-kubelet]: kubelet service is not enabled\n", -9)
+    assert "killed by signal 9" in text
+    assert "WARNING" not in text
+
+
 def test_mask():
     assert mask("a abcdef.0123456789abcdef b") == "a ****** b"
     assert mask(CA) == CA
