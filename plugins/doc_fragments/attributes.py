@@ -11,7 +11,8 @@ class ModuleDocFragment:
 options: {}
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return the changed status and the diff of the real run without modifying anything.
+    description:
+      - Can run in C(check_mode) and return the changed status and the diff of the real run without modifying anything.
     support: full
   diff_mode:
     description: Returns what has changed, or would change in C(check_mode), when in C(diff) mode.

@@ -140,8 +140,7 @@ def test_address_of_the_node():
     assert render("kubeadm_advertise_address", ansible_host="203.0.113.1") == "198.51.100.7"
 
 
-def test_apt_repository_and_pins():
-    assert render("_kubeadm_pins") == ["kubelet=1.36.3-*", "kubeadm=1.36.3-*", "kubectl=1.36.3-*"]
+def test_apt_repository():
     assert render("_kubeadm_urls") == ["https://pkgs.k8s.io/core:/stable:/v1.36/deb"]
     assert render("_kubeadm_key_urls", kubeadm_repositories=["http://m/k8s/"]) == ["http://m/k8s/v1.36/deb/Release.key"]
     assert rendered_file("kubernetes.sources.j2").splitlines() == [
