@@ -20,6 +20,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 INVENTORY = PROJECT / "inventories" / "lab"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+KUBECONFIG = Path.home() / ".kube" / "meshops" / "lab.conf"
 AUDIT_LOG = "/var/log/kubernetes/audit.log"
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 

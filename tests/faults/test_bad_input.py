@@ -89,7 +89,7 @@ def test_no_sudo():
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ({"v1": 50, "v9": 50}, "reviews.bookinfo has no subset v9 (subsets: v1, v2, v3)"),
+        ({"v1": 50, "v9": 50}, "names v9, which reviews does not have. It has v1, v2, v3."),
         ({"v1": -1, "v3": 101}, "-1"),
         ({"v1": 0, "v3": 0}, "0"),
     ],

@@ -54,7 +54,9 @@ def test_playbooks_of_the_tarball_resolve_by_name(installed):
 def test_modules_of_the_tarball_have_a_page(installed):
     modules = sorted(path.stem for path in (PROJECT / "plugins/modules").glob("*.py"))
     names = [f"meshops.istio.{module}" for module in modules]
-    output = run("ansible-doc", "--json", "-t", "module", *names, cwd=installed, ANSIBLE_COLLECTIONS_PATH=str(installed))
+    output = run(
+        "ansible-doc", "--json", "-t", "module", *names, cwd=installed, ANSIBLE_COLLECTIONS_PATH=str(installed)
+    )
     assert sorted(name for name, page in json.loads(output).items() if page.get("doc")) == names
 
 

@@ -17,7 +17,7 @@ import testinfra
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from tests.support import INVENTORY, audit_position, kubectl, play, writes_since
+from tests.support import KUBECONFIG, audit_position, kubectl, play, writes_since
 
 NODES = ["n1", "n2", "n3"]
 PACKAGES = {"kubelet": "1.36.3", "kubeadm": "1.36.3", "kubectl": "1.36.3", "containerd.io": "2.3.4"}
@@ -109,8 +109,7 @@ def test_secrets_are_not_readable_by_others(node):
     for path in ("/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"):
         if node.file(path).exists:
             assert node.file(path).mode & 0o077 == 0, path
-    artifact = INVENTORY / "artifacts" / "admin.conf"
-    assert artifact.stat().st_mode & 0o077 == 0
+    assert KUBECONFIG.stat().st_mode & 0o077 == 0
 
 
 def resource_versions() -> dict[str, str]:
