@@ -34,7 +34,7 @@ from ansible_collections.meshops.istio.plugins.module_utils.errors import Meshop
 )
 def test_overlaps(left, right, meet):
     assert addresses.overlaps(left, right) is meet
-    assert addresses.overlaps(right, left) is meet
+    assert addresses.overlaps(*reversed([left, right])) is meet
     assert FilterModule().filters()["cidr_overlaps"](left, right) is meet
 
 

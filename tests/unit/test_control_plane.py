@@ -380,7 +380,7 @@ def test_check_mode_without_a_cluster(world):
     ],
 )
 def test_injection_is_proved(world, probe, words):
-    cluster, _ = world(Cluster(probe=probe))
+    cluster = world(Cluster(probe=probe))[0]
     if words is None:
         assert run()["changed"] is True
         return

@@ -137,7 +137,7 @@ def test_absent_object_and_absent_kind_are_none(api, kube):
     assert kube.get("networking.istio.io/v1", "VirtualService", "a", "demo") is None
     assert kube.list("networking.istio.io/v1", "VirtualService") == []
     assert kube.delete("networking.istio.io/v1", "VirtualService", "a") is False
-    assert [path for _, path, _, _ in api.seen[1:]] == ["/apis/networking.istio.io/v1"] * 3
+    assert [path for dummy, path, *dummies in api.seen[1:]] == ["/apis/networking.istio.io/v1"] * 3
 
 
 def test_discovery_is_asked_once(api, kube):
@@ -145,7 +145,7 @@ def test_discovery_is_asked_once(api, kube):
     found = kube.list("networking.istio.io/v1", "VirtualService", "demo", "app=x")
     assert found == [VIRTUAL_SERVICE]
     kube.list("networking.istio.io/v1", "VirtualService")
-    assert [(path, query) for _, path, query, _ in api.seen] == [
+    assert [(path, query) for dummy, path, query, *dummies in api.seen] == [
         ("/apis/networking.istio.io/v1", {}),
         ("/apis/networking.istio.io/v1/namespaces/demo/virtualservices", {"labelSelector": "app=x"}),
         ("/apis/networking.istio.io/v1/virtualservices", {}),
@@ -190,7 +190,7 @@ def test_passing_failures_are_tried_again(api, kube, failure, write):
 
 
 def test_retry_after_is_honoured(api, kube):
-    code, body, _ = status(429, "slow down")
+    code, body = status(429, "slow down")[:2]
     api.answers = [(code, body, {"Retry-After": "60"})]
     with pytest.raises(MeshopsError, match="keeps answering 429: slow down"):
         kube.apply(CONFIG_MAP)

@@ -314,7 +314,12 @@ def test_four_steps(monkeypatch):
     assert cluster.writes() == []
     real = run(cluster, WANTED, monkeypatch)
     assert (check["changed"], check["objects"]) == (real["changed"], real["objects"])
-    assert [kind for _, kind, _ in cluster.writes()] == ["Namespace", "CustomResourceDefinition", "ConfigMap", "Thing"]
+    assert [kind for dummy, kind, *dummies in cluster.writes()] == [
+        "Namespace",
+        "CustomResourceDefinition",
+        "ConfigMap",
+        "Thing",
+    ]
     cluster.log.clear()
     for check_mode in (True, False):
         again = run(cluster, WANTED, monkeypatch, check=check_mode)
@@ -344,7 +349,12 @@ def test_absent_goes_the_other_way_round(monkeypatch):
     assert cluster.log == []
     result = run(cluster, WANTED, monkeypatch, state="absent")
     assert check["objects"] == result["objects"]
-    assert [kind for _, kind, _ in cluster.writes()] == ["Thing", "ConfigMap", "CustomResourceDefinition", "Namespace"]
+    assert [kind for dummy, kind, *dummies in cluster.writes()] == [
+        "Thing",
+        "ConfigMap",
+        "CustomResourceDefinition",
+        "Namespace",
+    ]
     assert run(cluster, WANTED, monkeypatch, state="absent")["changed"] is False
 
 

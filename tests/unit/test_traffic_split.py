@@ -48,7 +48,7 @@ class FakeKube:
     def list(self, _api_version, kind, namespace=None, label_selector=None):
         if kind == "Pod":
             assert label_selector == "app=reviews"
-        return [copy.deepcopy(obj) for (this, _), obj in sorted(self.objects.items()) if this == kind]
+        return [copy.deepcopy(obj) for (this, *dummies), obj in sorted(self.objects.items()) if this == kind]
 
     def create(self, obj, dry_run=False):
         return self._write(obj, dry_run, creating=True)

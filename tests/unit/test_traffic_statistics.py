@@ -63,7 +63,7 @@ def test_judge_split(counts, weights, compatible):
 def test_the_rate_of_false_alarms_is_kept(weights):
     """2000 right runs each, at a rate that can be seen; 99.99 % of such simulations stay below the bound."""
     rng, rate, runs = random.Random(20260101), 0.05, 2000
-    alarms = sum(not statistics.judge_split(draw(rng, weights, 100), weights, rate).compatible for _ in range(runs))
+    alarms = sum(not statistics.judge_split(draw(rng, weights, 100), weights, rate).compatible for dummy in range(runs))
     assert alarms <= rate * runs + 3.8 * math.sqrt(rate * (1 - rate) * runs)
 
 
@@ -87,7 +87,7 @@ def test_the_false_alarm_rate_in_use_is_exact(number, weights):
 )
 def test_a_wrong_split_is_found(real, wanted, number):
     rng = random.Random(11)
-    found = sum(not statistics.judge_split(draw(rng, real, number), wanted).compatible for _ in range(300))
+    found = sum(not statistics.judge_split(draw(rng, real, number), wanted).compatible for dummy in range(300))
     assert found >= 270
 
 
