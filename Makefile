@@ -35,7 +35,8 @@ lab-fresh: $(VENV)/.ready
 lab-down: $(VENV)/.ready  ## remove the lab's machines and network; the build cache stays
 	@$(BIN)/python -m lab down
 
-check: lint sanity unit  ## lint, sanity and unit tests
+check: $(VENV)/.ready  ## lint, sanity and unit tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint sanity unit
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

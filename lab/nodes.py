@@ -37,12 +37,12 @@ def up(cache: Cache, data: dict[str, Any], images: dict[str, str], only: list[st
     if not succeeds(["docker", "network", "inspect", network["name"]]):
         run(["docker", "network", "create", "--subnet", network["subnet"], network["name"]])
     nodes = [node for node in data["nodes"] if not only or node["name"] in only]
-    mirror = next(node["address"] for node in data["nodes"] if node["name"] == MIRROR)
+    resolver = write_resolver(cache, data["nodes"])
     write_keys(cache)
     made = []
     for node in nodes:
         if fresh or not restart(container(node), images[node["root"]]):
-            create(cache, node, images[node["root"]], network["name"], mirror)
+            create(cache, node, images[node["root"]], network["name"], resolver)
             made.append(node["name"])
     for node in nodes:
         wait_until_booted(container(node))
@@ -61,12 +61,10 @@ def restart(name: str, image: str) -> bool:
     return found[1] == "running" or succeeds(["docker", "start", name])
 
 
-def create(cache: Cache, node: dict[str, Any], image: str, network: str, mirror: str) -> None:
+def create(cache: Cache, node: dict[str, Any], image: str, network: str, resolver: Path) -> None:
     """A new machine under the name; the old one goes, with its volumes."""
     name = container(node)
     run(["docker", "rm", "-fv", name]) if exists(name) else None
-    resolver = cache.state / "resolv.conf"
-    resolver.write_text(f"nameserver {mirror}\n")
     volumes = [f"-v={resolver}:/etc/resolv.conf:ro"]
     if node["name"] == MIRROR:
         # the machine that answers names asks the engine's resolver itself
@@ -87,6 +85,14 @@ def create(cache: Cache, node: dict[str, Any], image: str, network: str, mirror:
         ]
         + [*OPTIONS, *volumes, image]
     )
+
+
+def write_resolver(cache: Cache, nodes: list[dict[str, Any]]) -> Path:
+    """The nodes' resolv.conf: the mirror where there is one, else this host's; the engine's own is a loopback."""
+    mirrors = [node["address"] for node in nodes if node["name"] == MIRROR]
+    resolver = cache.state / "resolv.conf"
+    resolver.write_text(f"nameserver {mirrors[0]}\n" if mirrors else Path("/etc/resolv.conf").read_text())
+    return resolver
 
 
 def exists(name: str) -> bool:
@@ -143,8 +149,3 @@ def down(data: dict[str, Any]) -> None:
     if succeeds(["docker", "network", "inspect", data["network"]["name"]]):
         run(["docker", "network", "rm", data["network"]["name"]])
     say(" lab   machines and network removed; the build cache stays")
-
-
-def key_path(cache: Cache) -> Path:
-    """The private key for ssh."""
-    return cache.state / "ssh_key"

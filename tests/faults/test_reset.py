@@ -75,6 +75,6 @@ def test_one_more_worker_joins_and_nothing_else_is_touched():
     after = uids()
     assert sorted(node["metadata"]["name"] for node in kubectl("get", "nodes", "-o", "json")["items"]) == NODES
     assert set(before) <= set(after), {before[uid] for uid in set(before) - set(after)}
-    # the other nodes learn the new name in /etc/hosts, and nothing more
-    assert run.changed["n1"] <= 1 and run.changed["n2"] <= 1, run.changed
+    # the other nodes learn the new name in /etc/hosts, and nothing more; n1 makes a join token as well, and deletes it
+    assert run.changed["n1"] <= 3 and run.changed["n2"] <= 1, run.changed
     assert play("site.yml").total_changed == 0
