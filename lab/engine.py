@@ -17,13 +17,18 @@ from lab.run import run, succeeds
 
 # command -> Debian package
 BUILD_TOOLS = {"debootstrap": "debootstrap", "gcc": "gcc", "pkg-config": "pkg-config", "dpkg-deb": "dpkg"}
-HEADERS = {"/usr/include/seccomp.h": "libseccomp-dev"}
+HEADERS = {"/usr/include/seccomp.h": "libseccomp-dev", "/usr/include/stdio.h": "libc6-dev"}
 ENGINE_TIMEOUT = 60  # seconds until a started engine has to answer
 
 
 def ensure_tools(build: bool) -> None:
     """Installs what is missing when root on Debian or Ubuntu; otherwise says in one sentence what is missing."""
-    wanted = {"dockerd": "docker.io", **(BUILD_TOOLS if build else {})}
+    wanted = {
+        "dockerd": "docker.io",
+        "pgrep": "procps",
+        "ssh-keygen": "openssh-client",
+        **(BUILD_TOOLS if build else {}),
+    }
     missing = [package for command, package in wanted.items() if not shutil.which(command)]
     if build:
         missing += [package for header, package in HEADERS.items() if not Path(header).exists()]
@@ -50,6 +55,9 @@ def ensure_engine(log: Path) -> None:
     if Path("/run/systemd/system").exists():
         run(["systemctl", "start", "docker"])
     else:
+        if not succeeds(["pgrep", "-x", "dockerd"]):
+            # left by an engine that was killed; its number may be another process's by now
+            Path("/var/run/docker.pid").unlink(missing_ok=True)
         with log.open("ab") as output:
             subprocess.Popen(
                 ["dockerd"], stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True

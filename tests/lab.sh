@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
+(cd lab/images/samples && go vet ./... && go test ./...)
 for scenario in molecule/*/molecule.yml; do
   molecule test -s "$(basename "$(dirname "$scenario")")" --destroy=never
 done
