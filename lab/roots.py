@@ -31,7 +31,7 @@ def build_all(cache: Cache, roots: dict[str, dict[str, Any]]) -> dict[str, str]:
         images[name] = image
         present = succeeds(["docker", "image", "inspect", image])
         with progress.step(f"{name} ({root['suite']})", cached=present):
-            if not archive.exists():
+            if not present and not archive.exists():
                 bootstrap(root, archive)
             if not present:
                 run(["docker", "import", str(archive), plain])
