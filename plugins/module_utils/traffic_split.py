@@ -14,8 +14,9 @@ from ansible_collections.meshops.istio.plugins.module_utils import manifests
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.kube import Conflict, Forbidden, Kube, NotFound
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Request, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import Plan, Step, plan_split
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request
 
 CONFLICT_DEADLINE = 30.0  # seconds
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Request, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import plan_split
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request, destinations
 
 REVIEWS = Service("reviews", "bookinfo")
 FQDN = "reviews.bookinfo.svc.cluster.local"
@@ -31,6 +32,11 @@ def vs(*entries, **route):
         "metadata": {"name": "reviews", "namespace": "bookinfo", "resourceVersion": "7"},
         "spec": {"hosts": ["reviews"], "http": [{**route, "route": list(entries)}]},
     }
+
+
+def set_weights(obj, indexes, service, weights):
+    """The split between subsets."""
+    return edit.set_weights(obj, indexes, service, destinations(Request(service, weights), False))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ def test_percentages():
     ],
 )
 def test_set_weights(before, weights, after):
-    assert edit.set_weights(vs(*before), [0], REVIEWS, weights) == vs(*after)
+    assert set_weights(vs(*before), [0], REVIEWS, weights) == vs(*after)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +125,12 @@ def test_set_weights(before, weights, after):
 )
 def test_shares_in_effect_are_not_written_again(before, weights):
     obj = vs(*before)
-    assert edit.set_weights(obj, [0], REVIEWS, weights) is obj
+    assert set_weights(obj, [0], REVIEWS, weights) is obj
 
 
 def test_a_new_destination_gets_the_port_of_its_brothers():
     first = {"destination": {"host": "reviews", "port": {"number": 9080}, "subset": "v1"}}
-    after = edit.set_weights(vs(first), [0], REVIEWS, {"v1": 1, "v2": 1})
+    after = set_weights(vs(first), [0], REVIEWS, {"v1": 1, "v2": 1})
     assert after["spec"]["http"][0]["route"][1]["destination"]["port"] == {"number": 9080}
 
 
@@ -146,7 +152,7 @@ def test_a_new_destination_gets_the_port_of_its_brothers():
 )
 def test_what_cannot_be_edited_is_refused(obj, word):
     with pytest.raises(MeshopsError) as refusal:
-        edit.set_weights(obj, [0], REVIEWS, {"v1": 1, "v2": 1})
+        set_weights(obj, [0], REVIEWS, {"v1": 1, "v2": 1})
     assert word in str(refusal.value)
     assert "http[0] of VirtualService bookinfo/reviews" in str(refusal.value)
 
@@ -154,7 +160,7 @@ def test_what_cannot_be_edited_is_refused(obj, word):
 def test_several_ports_and_a_new_subset_are_refused():
     ports = [{"destination": {"host": "reviews", "subset": f"v{n}", "port": {"number": n}}} for n in (1, 2)]
     with pytest.raises(MeshopsError, match="several ports"):
-        edit.set_weights(vs(*ports), [0], REVIEWS, {"v3": 1})
+        set_weights(vs(*ports), [0], REVIEWS, {"v3": 1})
 
 
 # --- properties ---------------------------------------------------------------------------------------------------
@@ -226,7 +232,7 @@ def without_weights(obj, index, length):
 def test_properties_of_an_edit(case, weights):
     obj, index = case
     original = copy.deepcopy(obj)
-    after = edit.set_weights(obj, [index], REVIEWS, weights)
+    after = set_weights(obj, [index], REVIEWS, weights)
     route = after["spec"]["http"][index]
     host = next(
         item["destination"]["host"] for item in route["route"] if item["destination"]["host"] != "reviews.other"
@@ -239,7 +245,7 @@ def test_properties_of_an_edit(case, weights):
     length = len(original["spec"]["http"][index]["route"])
     assert without_weights(after, index, length) == without_weights(original, index, length), "only weights differ"
     assert all(set(item) == {"destination", "weight"} for item in route["route"][length:])
-    assert edit.set_weights(after, [index], REVIEWS, weights) is after, "a repeat is no change"
+    assert set_weights(after, [index], REVIEWS, weights) is after, "a repeat is no change"
 
 
 @settings(max_examples=300, deadline=None)
@@ -259,8 +265,8 @@ def test_split_and_back_restores(case, data):
     for item in own:
         item["weight"] = first.get(item["destination"].get("subset"), 0)
 
-    there = edit.set_weights(start, [index], REVIEWS, second)
-    assert json.dumps(edit.set_weights(there, [index], REVIEWS, first)) == json.dumps(start)
+    there = set_weights(start, [index], REVIEWS, second)
+    assert json.dumps(set_weights(there, [index], REVIEWS, first)) == json.dumps(start)
 
 
 @settings(max_examples=200, deadline=None)

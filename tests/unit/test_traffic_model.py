@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import model
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Request, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import model, targets
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request
 
 REVIEWS = Service("reviews", "bookinfo")
 FQDN = "reviews.bookinfo.svc.cluster.local"
@@ -125,8 +126,8 @@ OTHER_NAMESPACE = vs("shop", "ingress", [to(FQDN, name="main")], hosts=["shop.ex
     ],
 )
 def test_choose(objects, virtual_service, route, expected):
-    target = model.choose(objects, Request(REVIEWS, {"v1": 1}, virtual_service, route))
-    name = target.virtual_service and model.name_of(target.virtual_service)
+    target = targets.choose(objects, Request(REVIEWS, {"v1": 1}, virtual_service, route))
+    name = target.obj and model.name_of(target.obj)
     assert (name, target.indexes, target.name) == expected
 
 
@@ -150,7 +151,7 @@ def test_choose(objects, virtual_service, route, expected):
 )
 def test_choose_refuses_with_the_candidates(objects, virtual_service, route, words):
     with pytest.raises(MeshopsError) as refusal:
-        model.choose(objects, Request(REVIEWS, {"v1": 1}, virtual_service, route))
+        targets.choose(objects, Request(REVIEWS, {"v1": 1}, virtual_service, route))
     for word in words:
         assert word in str(refusal.value)
 

@@ -7,8 +7,9 @@ import copy
 import pytest
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Request, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import plan_split
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request
 
 REVIEWS = Service("reviews", "bookinfo")
 FQDN = "reviews.bookinfo.svc.cluster.local"

@@ -15,7 +15,8 @@ from ansible_collections.meshops.istio.plugins.module_utils.kube import (
     Invalid,
     NotFound,
 )
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import API_VERSION, Request, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import API_VERSION, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request
 
 REVIEWS = Service("reviews", "bookinfo")
 V1_V3 = {"v1": 50, "v3": 50}

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Request, Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model, targets
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request, Target
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in a safe order; `before` and `after` are the VirtualService, `subsets` the labels of each subset."""
+    """Steps in a safe order; `before` and `after` are the object with the route, `subsets` the labels of each."""
 
     steps: tuple[Step, ...]
     before: Optional[Mapping[str, Any]]
@@ -39,19 +40,32 @@ class Plan:
     subsets: Mapping[str, Mapping[str, str]]
 
 
-def plan_split(request: Request, virtual_services: list, destination_rules: list) -> Plan:
+def plan_split(request: Request, routes: list, destination_rules: list) -> Plan:
     """Return what has to be written for the split; no steps when it is in effect. MeshopsError when it is refused."""
-    target = model.choose(virtual_services, request)
-    before = target.virtual_service
-    if before is None:
-        after: Mapping[str, Any] = edit.new_virtual_service(request.service, target.name, request.weights)
-    else:
-        after = edit.set_weights(before, target.indexes, request.service, request.weights)
-    rule_step, subsets = _provide_subsets(request, destination_rules, model.namespace_of(after))
+    target = targets.choose(routes, request)
+    before = target.obj
+    after = _split(request, target)
+    rule_step, subsets = None, {}
+    if not _between_services(request, after):
+        rule_step, subsets = _provide_subsets(request, destination_rules, model.namespace_of(after))
     route_step = None if after is before else Step(before, after)
     # a subset has to be known to the proxies before a route sends to it
     steps = tuple(step for step in (rule_step, route_step) if step)
     return Plan(steps, before, after, subsets)
+
+
+def _split(request: Request, target: Target) -> Mapping[str, Any]:
+    service, before = request.service, target.obj
+    if before is not None:
+        wanted = targets.destinations(request, _between_services(request, before))
+        return edit.set_weights(before, target.indexes, service, wanted, target.section)
+    if request.api == "gateway":
+        return edit.new_http_route(service, target.name, targets.destinations(request, True))
+    return edit.new_virtual_service(service, target.name, targets.destinations(request, request.services))
+
+
+def _between_services(request: Request, obj: Mapping[str, Any]) -> bool:
+    return request.services or model.form_of(obj) is model.GATEWAY
 
 
 def _provide_subsets(
