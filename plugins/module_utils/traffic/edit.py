@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import model
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Destination, Service
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.weights import Split, backend, short_host
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.weights import Split, backend, new_entry
 
 MAX_WEIGHT = 2**31 - 1
 GATEWAY_API_VERSION = "gateway.networking.k8s.io/v1"
@@ -74,33 +74,15 @@ def set_weights(
     return edited or obj
 
 
-def add_subsets(rule: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the DestinationRule with one more subset for each name, chosen by the pod label `version`."""
-    edited = copy.deepcopy(dict(rule))
-    edited["spec"]["subsets"] = [*(edited["spec"].get("subsets") or []), *(_subset(name) for name in names)]
-    return edited
-
-
-def new_destination_rule(service: Service, names: Iterable[str]) -> dict[str, Any]:
-    """Return a DestinationRule of ours whose subsets choose pods by the label `version`."""
-    spec = {"host": service.name, "subsets": [_subset(name) for name in names]}
-    return _new("DestinationRule", service.namespace, service.name, spec)
-
-
 def new_virtual_service(service: Service, name: str, wanted: Mapping[Destination, int]) -> dict[str, Any]:
     """Return a VirtualService of ours with one default http route that splits the Service."""
-    made = _new("VirtualService", service.namespace, name, {"hosts": [service.name], "http": [{}]})
-    made["spec"]["http"][0]["route"] = [_entry(made, service, where, weight) for where, weight in wanted.items()]
+    made = model.new_object("VirtualService", service.namespace, name, {"hosts": [service.name], "http": [{}]})
+    entries = [
+        {**new_entry(made, [], service, where, "http[0] of a new VirtualService"), "weight": weight}
+        for where, weight in wanted.items()
+    ]
+    made["spec"]["http"][0]["route"] = entries
     return made
-
-
-def _entry(obj: Mapping[str, Any], service: Service, where: Destination, weight: int) -> dict[str, Any]:
-    destination: dict[str, Any] = {"host": short_host(where.host, obj, service)}
-    if where.subset:
-        destination["subset"] = where.subset
-    if where.port is not None:
-        destination["port"] = {"number": where.port}
-    return {"destination": destination, "weight": weight}
 
 
 def new_http_route(service: Service, name: str, wanted: Mapping[Destination, int]) -> dict[str, Any]:
@@ -109,20 +91,9 @@ def new_http_route(service: Service, name: str, wanted: Mapping[Destination, int
     for where, weight in wanted.items():
         if where.port is None:
             raise MeshopsError(f"The port of {where.host} is not known. Write its key in weights as name:port.")
-        backends.append(backend(where, where.port, service.namespace, weight))
+        backends.append({**backend(where, where.port, service.namespace), "weight": weight})
     # with the defaults that the API server would add
     everything = [{"path": {"type": "PathPrefix", "value": "/"}}]
     parent = {"group": "", "kind": "Service", "name": service.name}
     spec = {"parentRefs": [parent], "rules": [{"matches": everything, "backendRefs": backends}]}
-    return _new("HTTPRoute", service.namespace, name, spec, GATEWAY_API_VERSION)
-
-
-def _subset(name: str) -> dict[str, Any]:
-    return {"name": name, "labels": {"version": name}}
-
-
-def _new(
-    kind: str, namespace: str, name: str, spec: dict[str, Any], api_version: str = model.API_VERSION
-) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": namespace, "labels": {model.MANAGED_BY: model.OWNER}}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+    return model.new_object("HTTPRoute", service.namespace, name, spec, GATEWAY_API_VERSION)

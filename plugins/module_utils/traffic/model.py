@@ -126,6 +126,14 @@ def is_ours(obj: Mapping[str, Any]) -> bool:
     return dict_of(dict_of(obj.get("metadata")).get("labels")).get(MANAGED_BY) == OWNER
 
 
+def new_object(
+    kind: str, namespace: str, name: str, spec: dict[str, Any], api_version: str = API_VERSION
+) -> dict[str, Any]:
+    """Return an object of ours."""
+    metadata = {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OWNER}}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
 def spec_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict_of(obj.get("spec"))
 

@@ -12,6 +12,7 @@ from typing import Any, Optional
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model, targets
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.subsets import add_subsets, new_destination_rule
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request, Target
 
 
@@ -80,14 +81,14 @@ def _provide_subsets(
     if not governing:
         step = Step(None, _free_rule(service, rules, request.weights))
     elif model.is_exact(governing[0], service) and model.is_ours(governing[0]):
-        step = Step(governing[0], edit.add_subsets(governing[0], missing))
+        step = Step(governing[0], add_subsets(governing[0], missing))
     else:
         raise MeshopsError(_refusal(service, missing, list(subsets), governing[0]))
     return step, {**subsets, **model.subsets_of([step.after])}
 
 
 def _free_rule(service: Service, rules: list, names: Mapping[str, int]) -> dict[str, Any]:
-    rule = edit.new_destination_rule(service, names)
+    rule = new_destination_rule(service, names)
     if any(isinstance(other, dict) and model.label(other) == model.label(rule) for other in rules):
         raise MeshopsError(
             f"{service} has no DestinationRule, and the name {model.label(rule)} is taken by that of another host."

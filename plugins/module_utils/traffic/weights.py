@@ -30,7 +30,7 @@ class Split:
         self.obj, self.service, self.wanted, self.form = obj, service, wanted, model.form_of(obj)
         self.where = f"{section}[{index}] of {model.kind_of(obj)} {model.label(obj)}"
         route = obj["spec"][section][index]
-        action = _action(route)
+        action = action_of(route)
         if action:
             raise MeshopsError(f"{self.where} is a {action}, which has no weights. Choose another by route.")
         self.entries = route.get(self.form.entries)
@@ -128,46 +128,54 @@ class Split:
         return [key for key in self.wanted if key not in self.own]
 
     def _entry(self, key: Destination, weight: int) -> dict[str, Any]:
-        if self.form is model.GATEWAY:
-            return backend(key, self._port(key), model.namespace_of(self.obj), weight)
-        hosts = [model.destination_of(entry)["host"] for entry, own in zip(self.entries, self.own) if own]
-        port = self._port(key)
-        return {
-            "destination": {
-                "host": self._spelled(key, hosts),
-                **({"subset": key.subset} if key.subset else {}),
-                **({"port": copy.deepcopy(port)} if port is not None else {}),
-            },
-            "weight": weight,
-        }
-
-    def _spelled(self, key: Destination, hosts: list[str]) -> str:
-        """Return the host as its brothers are written: short or full."""
-        if key.host == self.service.fqdn:
-            namespace, domain = model.namespace_of(self.obj), self.service.domain
-            return next((host for host in hosts if model.resolve(host, namespace, domain) == key.host), key.host)
-        return short_host(key.host, self.obj, self.service) if all("." not in host for host in hosts) else key.host
-
-    def _port(self, key: Destination) -> Any:
-        if key.port is not None:
-            return key.port if self.form is model.GATEWAY else {"number": key.port}
-        fields = [
-            entry if self.form is model.GATEWAY else model.destination_of(entry)
-            for entry, own in zip(self.entries, self.own)
-            if own
-        ]
-        ports = [field.get("port") for field in fields]
-        if self.form is model.GATEWAY and not any(ports):
-            raise MeshopsError(f"{self.where} has no port for {key.host}. Write its key in weights as name:port.")
-        if any(port != ports[0] for port in ports):
-            raise MeshopsError(
-                f"{self.where} sends to several ports of {self.service}, so that the port of a new subset is not known."
-                " Add the destination to it first."
-            )
-        return ports[0] if ports else None
+        brothers = [entry for entry, own in zip(self.entries, self.own) if own]
+        return {**new_entry(self.obj, brothers, self.service, key, self.where), "weight": weight}
 
 
-def _action(route: Mapping[str, Any]) -> Optional[str]:
+def new_entry(obj: Mapping[str, Any], brothers: list, service: Service, key: Destination, where: str) -> dict[str, Any]:
+    """Return an entry without weight for a destination, written like its brothers in the route `where` of the object.
+
+    MeshopsError when the port is not known.
+    """
+    port = _port(obj, brothers, service, key, where)
+    if model.form_of(obj) is model.GATEWAY:
+        return backend(key, port, model.namespace_of(obj))
+    hosts = [model.destination_of(entry)["host"] for entry in brothers]
+    destination = {"host": _spelled(obj, hosts, service, key)}
+    if key.subset:
+        destination["subset"] = key.subset
+    if port is not None:
+        destination["port"] = copy.deepcopy(port)
+    return {"destination": destination}
+
+
+def _spelled(obj: Mapping[str, Any], hosts: list[str], service: Service, key: Destination) -> str:
+    """Return the host as its brothers are written: short or full."""
+    if key.host == service.fqdn:
+        namespace, domain = model.namespace_of(obj), service.domain
+        same = [host for host in hosts if model.resolve(host, namespace, domain) == key.host]
+        if same:
+            return same[0]
+    return short_host(key.host, obj, service) if all("." not in host for host in hosts) else key.host
+
+
+def _port(obj: Mapping[str, Any], brothers: list, service: Service, key: Destination, where: str) -> Any:
+    gateway = model.form_of(obj) is model.GATEWAY
+    if key.port is not None:
+        return key.port if gateway else {"number": key.port}
+    ports = [(entry if gateway else model.destination_of(entry)).get("port") for entry in brothers]
+    if gateway and not any(ports):
+        raise MeshopsError(f"{where} has no port for {key.host}. Write its key in weights as name:port.")
+    if any(port != ports[0] for port in ports):
+        raise MeshopsError(
+            f"{where} sends to several ports of {service}, so that the port of a new subset is not known."
+            " Add the destination to it first."
+        )
+    return ports[0] if ports else None
+
+
+def action_of(route: Mapping[str, Any]) -> Optional[str]:
+    """Return what a route does in place of sending to destinations, None when it has some."""
     filters = [model.dict_of(item).get("type") for item in model.list_of(route.get("filters"))]
     if "RequestRedirect" in filters:
         return "redirect"
@@ -180,8 +188,8 @@ def short_host(fqdn: str, obj: Mapping[str, Any], service: Service) -> str:
     return name if namespace == model.namespace_of(obj) and fqdn.endswith(f".svc.{service.domain}") else fqdn
 
 
-def backend(where: Destination, port: int, namespace: str, weight: int) -> dict[str, Any]:
-    """Return an entry of `backendRefs`, with the defaults that the API server would add."""
+def backend(where: Destination, port: int, namespace: str) -> dict[str, Any]:
+    """Return an entry of `backendRefs` without weight, with the defaults that the API server would add."""
     name, its_namespace = where.host.split(".")[:2]
     foreign = {} if its_namespace == namespace else {"namespace": its_namespace}
-    return {"group": "", "kind": "Service", "name": name, **foreign, "port": port, "weight": weight}
+    return {"group": "", "kind": "Service", "name": name, **foreign, "port": port}
