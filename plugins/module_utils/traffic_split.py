@@ -15,7 +15,8 @@ from ansible_collections.meshops.istio.plugins.module_utils.errors import Meshop
 from ansible_collections.meshops.istio.plugins.module_utils.kube import Conflict, Forbidden, Kube, NotFound
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import Plan, Step, plan_split
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import Plan, plan_split
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.steps import Step
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request
 
 CONFLICT_DEADLINE = 30.0  # seconds

@@ -310,6 +310,36 @@ def test_there_and_back(case, data):
     assert json.dumps(back) == json.dumps(obj) or all(ratios)
 
 
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from(["", "reviews", "Service"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["backendRefs", "name", "kind", "group", "namespace", "port", "weight", "matches", "filters"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+rules_of_any_shape = st.lists(
+    anything | st.fixed_dictionaries({"backendRefs": st.lists(anything, max_size=3)}), max_size=3
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rules_of_any_shape | anything, anything)
+def test_misshapen_routes_give_a_plan_or_a_sentence(rules, parents):
+    obj = http_route()
+    obj["spec"] = {"rules": rules, "parentRefs": parents}
+    try:
+        plan_split(Request(REVIEWS, {"reviews": 1, "reviews-v1:80": 1}), [obj], [])
+    except MeshopsError as refusal:
+        assert str(refusal).endswith(".")
+
+
 def test_destinations_of_a_request():
     request = Request(REVIEWS, {"a": 1, "b.other:80": 2}, services=True)
     assert targets.destinations(request, True) == {

@@ -114,10 +114,12 @@ def label(obj: Mapping[str, Any]) -> str:
 
 
 def namespace_of(obj: Mapping[str, Any]) -> str:
+    """Return the namespace of an object, `default` when it states none."""
     return str(dict_of(obj.get("metadata")).get("namespace") or "default")
 
 
 def name_of(obj: Mapping[str, Any]) -> str:
+    """Return the name of an object, "" without one."""
     return str(dict_of(obj.get("metadata")).get("name") or "")
 
 
@@ -135,6 +137,7 @@ def new_object(
 
 
 def spec_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the spec of an object, {} without one."""
     return dict_of(obj.get("spec"))
 
 
@@ -146,10 +149,12 @@ def http_routes(virtual_service: Mapping[str, Any]) -> Iterator[tuple[int, Mappi
 
 
 def form_of(obj: Mapping[str, Any]) -> Form:
+    """Return how objects of this kind write their routes."""
     return GATEWAY if obj.get("kind") in GATEWAY_KINDS else ISTIO
 
 
 def kind_of(obj: Mapping[str, Any]) -> str:
+    """Return the kind of an object with routes."""
     return str(obj.get("kind") or "VirtualService")
 
 
@@ -236,12 +241,15 @@ def _is_address(host: str) -> bool:
 
 
 def is_object(obj: Any) -> bool:
+    """Tell whether something read is an object at all."""
     return isinstance(obj, dict)
 
 
 def dict_of(value: Any) -> Mapping[str, Any]:
+    """Return the value if it is a dict, else {}."""
     return value if isinstance(value, dict) else {}
 
 
 def list_of(value: Any) -> list:
+    """Return the value if it is a list, else []."""
     return value if isinstance(value, list) else []

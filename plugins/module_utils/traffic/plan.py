@@ -12,23 +12,14 @@ from typing import Any, Optional
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model, targets
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.subsets import add_subsets, new_destination_rule
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.steps import Change, Step, order
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.subsets import (
+    add_subsets,
+    new_destination_rule,
+    set_subset,
+)
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.subsets import remove_subset as without_subset
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request, Target
-
-
-@dataclass(frozen=True)
-class Step:
-    """One write: `before` is None for an object that is created."""
-
-    before: Optional[Mapping[str, Any]]
-    after: Mapping[str, Any]
-
-    @property
-    def action(self) -> str:
-        return "create" if self.before is None else "replace"
-
-    def __str__(self) -> str:
-        return f"{self.action} {self.after['kind']} {model.label(self.after)}"
 
 
 @dataclass(frozen=True)
@@ -46,13 +37,13 @@ def plan_split(request: Request, routes: list, destination_rules: list) -> Plan:
     target = targets.choose(routes, request)
     before = target.obj
     after = _split(request, target)
-    rule_step, subsets = None, {}
+    changes: list[Change] = []
+    subsets: Mapping[str, Mapping[str, str]] = {}
     if not _between_services(request, after):
-        rule_step, subsets = _provide_subsets(request, destination_rules, model.namespace_of(after))
-    route_step = None if after is before else Step(before, after)
-    # a subset has to be known to the proxies before a route sends to it
-    steps = tuple(step for step in (rule_step, route_step) if step)
-    return Plan(steps, before, after, subsets)
+        changes, subsets = _provide_subsets(request, destination_rules, model.namespace_of(after))
+    if after is not before:
+        changes.append(Change(before, after))
+    return Plan(order(changes, routes, destination_rules, request.service.domain), before, after, subsets)
 
 
 def _split(request: Request, target: Target) -> Mapping[str, Any]:
@@ -71,20 +62,20 @@ def _between_services(request: Request, obj: Mapping[str, Any]) -> bool:
 
 def _provide_subsets(
     request: Request, rules: list, route_namespace: str
-) -> tuple[Optional[Step], Mapping[str, Mapping[str, str]]]:
+) -> tuple[list[Change], Mapping[str, Mapping[str, str]]]:
     service = request.service
     governing = model.governing_rules(rules, service, route_namespace)
     subsets = model.subsets_of(governing)
     missing = [name for name in request.weights if name not in subsets]
     if not missing:
-        return None, subsets
+        return [], subsets
     if not governing:
-        step = Step(None, _free_rule(service, rules, request.weights))
+        change = Change(None, _free_rule(service, rules, request.weights))
     elif model.is_exact(governing[0], service) and model.is_ours(governing[0]):
-        step = Step(governing[0], add_subsets(governing[0], missing))
+        change = Change(governing[0], add_subsets(governing[0], missing))
     else:
         raise MeshopsError(_refusal(service, missing, list(subsets), governing[0]))
-    return step, {**subsets, **model.subsets_of([step.after])}
+    return [change], {**subsets, **model.subsets_of([change.after])}
 
 
 def _free_rule(service: Service, rules: list, names: Mapping[str, int]) -> dict[str, Any]:
@@ -95,6 +86,41 @@ def _free_rule(service: Service, rules: list, names: Mapping[str, int]) -> dict[
             f" Write one for {service.name} with the subsets {', '.join(names)}."
         )
     return rule
+
+
+def change_subset(
+    service: Service,
+    name: str,
+    rules: list,
+    labels: Optional[Mapping[str, str]] = None,
+    traffic_policy: Optional[Mapping[str, Any]] = None,
+) -> Change:
+    """Return the change that gives the Service a subset of these labels and settings; see subsets.set_subset.
+
+    The DestinationRule that has the subset already is edited, else the first one for the Service, else one is made.
+    """
+    exact = _exact_rules(service, rules)
+    having = [rule for rule in exact if name in model.subsets_of([rule])]
+    for rule in (*having, *exact):
+        return Change(rule, set_subset(rule, name, labels, traffic_policy))
+    wildcard = model.governing_rules(rules, service, service.namespace)
+    if wildcard:
+        raise MeshopsError(_refusal(service, [name], [], wildcard[0]))
+    return Change(None, set_subset(_free_rule(service, rules, {name: 1}), name, labels, traffic_policy))
+
+
+def remove_subset(service: Service, name: str, rules: list) -> Change:
+    """Return the change that takes the subset from the Service, and a DestinationRule of ours with the last one."""
+    rule = next((rule for rule in _exact_rules(service, rules) if name in model.subsets_of([rule])), None)
+    if rule is None:
+        return Change(None, None)
+    after = without_subset(rule, name)
+    return Change(rule, None if model.is_ours(rule) and set(after["spec"]) == {"host"} else after)
+
+
+def _exact_rules(service: Service, rules: list) -> list[Mapping[str, Any]]:
+    governing = model.governing_rules(rules, service, service.namespace)
+    return [rule for rule in governing if model.is_exact(rule, service)]
 
 
 def _refusal(service: Service, missing: list[str], subsets: list[str], rule: Mapping[str, Any]) -> str:
