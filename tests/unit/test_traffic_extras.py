@@ -344,8 +344,20 @@ def test_what_is_added_and_removed_leaves_no_trace(route, notes, order, with_rul
     assert json.dumps(edited, sort_keys=True) == json.dumps(original, sort_keys=True)
 
 
-def test_damaged_marks_are_none():
-    obj = vs()
-    obj["metadata"]["annotations"] = {marks.ANNOTATION: "{"}
-    assert marks.read(obj) == {}
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "5",
+        "[]",
+        '{"#x": 5}',
+        '{"x": {"fault": 5, "mirror": []}}',
+        '{"x": {"fault": {"parts": [5]}, "mirror": {}}}',
+    ],
+)
+def test_damaged_marks_are_none(text):
+    obj = vs(name="x", fault={"abort": {"httpStatus": 500}}, mirrors=[mirror()])
+    obj["metadata"]["annotations"] = {marks.ANNOTATION: text}
+    assert faults.injected(obj) == []
     assert faults.remove_fault(obj, 0) is obj
+    assert mirroring.remove_mirror(obj, 0, REVIEWS) is obj

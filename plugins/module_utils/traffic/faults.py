@@ -19,6 +19,7 @@ from ansible_collections.meshops.istio.plugins.module_utils.traffic import leave
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.conditions import GRPC_CODES
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.durations import seconds
 
+_NAMES = "parts"
 _PART = "fault"
 _MILLISECOND = Fraction(1, 1000)
 
@@ -84,7 +85,7 @@ def set_fault(obj: Mapping[str, Any], index: int, fault: Fault) -> Mapping[str, 
         raise MeshopsError("The fault has neither a delay nor an abort. Give one of them.")
     if fault.expires:
         moment(fault.expires)
-    mark = marks.of(obj, route, _PART) or _first_mark(route)
+    mark = marks.of(obj, route, _PART, _NAMES) or _first_mark(route)
     live = dict(model.dict_of(route.get("fault")))
     for kind in ("delay", "abort"):
         ours = kind in mark["parts"]
@@ -116,7 +117,7 @@ def _without_others(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
 def remove_fault(obj: Mapping[str, Any], index: int) -> Mapping[str, Any]:
     """Return the object without the fault of ours in the http route at `index`; the same object when there is none."""
     route = leaves.http_route(obj, index, "a fault")
-    mark = marks.of(obj, route, _PART)
+    mark = marks.of(obj, route, _PART, _NAMES)
     if mark is None:
         return obj
     live = {key: value for key, value in model.dict_of(route.get("fault")).items() if key not in mark["parts"]}
@@ -128,7 +129,7 @@ def remove_fault(obj: Mapping[str, Any], index: int) -> Mapping[str, Any]:
 
 def injected(obj: Mapping[str, Any]) -> list[Injected]:
     """Return the faults of ours in the object."""
-    found = [(index, route, marks.of(obj, route, _PART)) for index, route in model.http_routes(obj)]
+    found = [(index, route, marks.of(obj, route, _PART, _NAMES)) for index, route in model.http_routes(obj)]
     return [
         Injected(index, str(route.get("name") or f"http[{index}]"), str(mark.get("expires") or ""))
         for index, route, mark in found

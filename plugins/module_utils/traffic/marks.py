@@ -12,7 +12,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import model
 
@@ -37,9 +37,14 @@ def read(obj: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {key: value for key, value in model.dict_of(found).items() if isinstance(value, dict)}
 
 
-def of(obj: Mapping[str, Any], route: Mapping[str, Any], part: str) -> Any:
-    """Return the mark of one part of a route, None when that part is not ours."""
-    return read(obj).get(key_of(route), {}).get(part)
+def of(obj: Mapping[str, Any], route: Mapping[str, Any], part: str, names: str) -> Optional[dict[str, Any]]:
+    """Return the mark of one part of a route, None when that part is not ours.
+
+    names: the field of the mark with the names of what is ours, a list of strings; a mark without it is damaged.
+    """
+    mark = read(obj).get(key_of(route), {}).get(part)
+    listed = mark.get(names) if isinstance(mark, dict) else None
+    return mark if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else None
 
 
 def put(obj: Mapping[str, Any], route: Mapping[str, Any], part: str, mark: Any) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from ansible_collections.meshops.istio.plugins.module_utils.traffic import leave
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Destination, Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.weights import new_entry
 
+_NAMES = "to"
 _PART = "mirror"
 
 
@@ -37,7 +38,7 @@ def set_mirror(
         )
     mirrors = copy.deepcopy(model.list_of(route.get("mirrors")))
     at = _find(obj, mirrors, service, where)
-    mark = marks.of(obj, route, _PART) or _first_mark(route)
+    mark = marks.of(obj, route, _PART, _NAMES) or _first_mark(route)
     name = _text(where)
     if at is None:
         brothers = [entry for entry in model.list_of(route.get("route")) if _goes_to(obj, entry, service)]
@@ -60,7 +61,7 @@ def remove_mirror(
 ) -> Mapping[str, Any]:
     """Return the object without our mirror to the destination, or without any of ours; the same one without any."""
     route = leaves.http_route(obj, index, "a mirror")
-    mark = marks.of(obj, route, _PART)
+    mark = marks.of(obj, route, _PART, _NAMES)
     gone = [name for name in (mark or {"to": []})["to"] if where is None or name == _text(where)]
     if mark is None or not gone:
         return obj
@@ -86,8 +87,8 @@ def _text(where: Destination) -> str:
 
 
 def _destination(text: str) -> Destination:
-    host, subset, port = text.split("|")
-    return Destination(host, subset, int(port) if port else None)
+    host, subset, port, *_ = (*text.split("|"), "", "")
+    return Destination(host, subset, int(port) if port.isdecimal() else None)
 
 
 def _goes_to(obj: Mapping[str, Any], entry: Any, service: Service) -> bool:

@@ -55,7 +55,8 @@ def set_rule(virtual_service: Mapping[str, Any], base: int, service: Service, ru
         place = _place(virtual_service, routes, base, made, rule)
         edited = _with_routes(virtual_service, [*routes[:place], made, *routes[place:]])
         # an inherited mirror of ours is known as ours here too
-        return marks.put(marks.forget(edited, made), made, "mirror", marks.of(virtual_service, base_route, "mirror"))
+        inherited = marks.of(virtual_service, base_route, "mirror", "to")
+        return marks.put(marks.forget(edited, made), made, "mirror", inherited)
     changed = _redirected(virtual_service, index, base, service, rule)
     route = changed["spec"]["http"][index]
     if route.get("match") != wanted:
