@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import envoy
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.delegates import merged, roots_of
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.durations import seconds
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.envoy_expected import (
     Ports,
     Viewer,
@@ -330,19 +329,6 @@ def test_http_routes(backends, shares):
     assert rule_deviations(http_route, document()) == ["no route bookinfo.r.0"]
     other = {**seen, "route": {"cluster": "x"}}
     assert rule_deviations(http_route, document(other))[0].startswith("bookinfo.r.0 has x 100 % instead of")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("0s", 0), ("5.000s", 5), ("1h30m", 5400), ("250ms", Fraction(1, 4)), (".5s", Fraction(1, 2))],
-)
-def test_seconds(text, value):
-    assert seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1s x", None, 5, "1 s"])
-def test_no_seconds(text):
-    assert seconds(text) is None
 
 
 # --- properties ---------------------------------------------------------------------------------------------------
