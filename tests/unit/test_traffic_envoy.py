@@ -69,7 +69,7 @@ BOOKINFO = vs(
 def test_the_recorded_gateway_has_the_routes_of_bookinfo():
     routes = recorded("gateway_routes")
     assert deviations(BOOKINFO, GATEWAY, routes) == []
-    (seen,) = observed_routes(routes, config_of(BOOKINFO)).values()
+    (seen,) = list(observed_routes(routes, config_of(BOOKINFO)).values())
     assert [route.match for route in seen] == [
         "path /productpage",
         "prefix /static",

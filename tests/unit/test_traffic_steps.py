@@ -194,8 +194,8 @@ def plan_of(state, target):
     # what is wanted is written over what is there
     wanted = {key: {**state.get(key, obj), "spec": obj["spec"]} for key, obj in target.items()}
     changes = [Change(state.get(key), wanted.get(key)) for key in sorted({*state, *target})]
-    routes = [obj for (kind, _), obj in state.items() if kind == "VirtualService"]
-    rules = [obj for (kind, _), obj in state.items() if kind == "DestinationRule"]
+    routes = [obj for (kind, _name), obj in state.items() if kind == "VirtualService"]
+    rules = [obj for (kind, _name), obj in state.items() if kind == "DestinationRule"]
     return order(changes, routes, rules, DOMAIN)
 
 
@@ -206,11 +206,15 @@ def applied(state, step):
 
 
 def named(state):
-    return set().union(*(named_subsets(obj, DOMAIN) for (kind, _), obj in state.items() if kind == "VirtualService"))
+    return set().union(
+        *(named_subsets(obj, DOMAIN) for (kind, _name), obj in state.items() if kind == "VirtualService")
+    )
 
 
 def owned(state):
-    return set().union(*(owned_subsets(obj, DOMAIN) for (kind, _), obj in state.items() if kind == "DestinationRule"))
+    return set().union(
+        *(owned_subsets(obj, DOMAIN) for (kind, _name), obj in state.items() if kind == "DestinationRule")
+    )
 
 
 def specs(state):

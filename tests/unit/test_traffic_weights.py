@@ -233,7 +233,7 @@ def objects(draw):
     """An object of any form with one route between Services, among strangers without weight."""
     section = draw(st.sampled_from(["http", "tcp", "tls", "rules"]))
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
-    weights = [draw(st.none() | st.integers(0, 1000)) for _ in names]
+    weights = [draw(st.none() | st.integers(0, 1000)) for _name in names]
     if section == "rules":
         entries = [{**draw(extra), **ref(name, weight)} for name, weight in zip(names, weights)]
         if draw(st.booleans()):

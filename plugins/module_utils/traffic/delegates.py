@@ -35,7 +35,7 @@ def roots_of(virtual_services: Iterable[Mapping[str, Any]], part: Mapping[str, A
     return [
         obj
         for obj in virtual_services
-        if any(_reference(route, obj) == model.label(part) for _, route in model.http_routes(obj))
+        if any(_reference(route, obj) == model.label(part) for _at, route in model.http_routes(obj))
     ]
 
 
@@ -58,7 +58,7 @@ def merged(
                 f"http[{index}] of VirtualService {model.label(root)} delegates to {where}, which is not there."
             )
         for position, part in model.http_routes(parts[where]) if where in parts else ():
-            made = _merge(route, _resolved(part, where.split("/")[0], domain))
+            made = _merge(route, _resolved(part, where.split("/", maxsplit=1)[0], domain))
             if made is None:
                 problems.append(
                     f"http[{position}] of VirtualService {where} is not in force: its match is not within http[{index}]"

@@ -57,7 +57,7 @@ def expected_routes(virtual_service: Mapping[str, Any], viewer: Viewer, ports: P
     serves = {_gateway(name, namespace) for name in model.spec_of(virtual_service).get("gateways") or [MESH]}
     mine = serves & viewer.gateways
     found: list[Route] = []
-    for _, route in model.http_routes(virtual_service) if mine else ():
+    for _at, route in model.http_routes(virtual_service) if mine else ():
         for match in route.get("match") or [None]:
             if match and not _concerns(match, viewer, mine, namespace, ports.listener):
                 continue
@@ -109,7 +109,7 @@ def shares(clusters: Iterable[tuple[str, Any]], absent: int = 0) -> dict[str, Fr
     weighted = [(name, absent if weight is None else weight) for name, weight in clusters]
     if len(weighted) == 1 and not absent:
         weighted = [(weighted[0][0], 1)]
-    total = sum(weight for _, weight in weighted)
+    total = sum(weight for _name, weight in weighted)
     found: dict[str, Fraction] = {}
     for name, weight in weighted:
         if weight:

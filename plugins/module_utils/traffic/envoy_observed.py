@@ -76,7 +76,7 @@ def deviations(
 def rule_deviations(route: Mapping[str, Any], document: Any, domain: str = "cluster.local") -> list[str]:
     """Return in words how a proxy's routes differ from the rules of an HTTPRoute or GRPCRoute; [] when in force."""
     seen: dict[str, list[Route]] = {}
-    for _, item in _routes(document):
+    for _name, item in _routes(document):
         if _get(item, "name"):
             seen.setdefault(_get(item, "name"), []).append(_read(item))
     found = []
@@ -108,7 +108,7 @@ def _on_any_port(virtual_service: Mapping[str, Any]) -> dict[str, Any]:
         return {**route, "match": [{k: v for k, v in m.items() if k != "port"} for m in route.get("match") or []]}
 
     spec = model.spec_of(virtual_service)
-    return {**virtual_service, "spec": {**spec, "http": [free(r) for _, r in model.http_routes(virtual_service)]}}
+    return {**virtual_service, "spec": {**spec, "http": [free(r) for _at, r in model.http_routes(virtual_service)]}}
 
 
 def _only_shares(route: Route) -> Route:

@@ -87,7 +87,7 @@ def _specificity(match: Mapping[str, Any]) -> tuple[int, int, int]:
     others = (
         len(model.dict_of(match.get("sourceLabels"))) + bool(match.get("port")) + bool(match.get("sourceNamespace"))
     )
-    exact = sum(kind == "exact" for kind, _ in kinds)
+    exact = sum(kind == "exact" for kind, _text in kinds)
     return len(kinds) + others, exact, sum(len(text) for kind, text in kinds if kind == "prefix")
 
 

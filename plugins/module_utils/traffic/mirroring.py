@@ -87,7 +87,7 @@ def _text(where: Destination) -> str:
 
 
 def _destination(text: str) -> Destination:
-    host, subset, port, *_ = (*text.split("|"), "", "")
+    host, subset, port, *_rest = (*text.split("|"), "", "")
     return Destination(host, subset, int(port) if port.isdecimal() else None)
 
 

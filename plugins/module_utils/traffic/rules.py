@@ -92,7 +92,7 @@ def find(virtual_service: Mapping[str, Any], name: str) -> Optional[int]:
 
 def names(virtual_service: Mapping[str, Any]) -> list[str]:
     """Return the names of the rules of ours, in their order."""
-    found = [str(route.get("name") or "") for _, route in model.http_routes(virtual_service)]
+    found = [str(route.get("name") or "") for _at, route in model.http_routes(virtual_service)]
     return [name[len(PREFIX) :] for name in found if name.startswith(PREFIX)]
 
 

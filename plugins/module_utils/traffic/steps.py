@@ -64,7 +64,7 @@ class Step:
 def named_subsets(obj: Optional[Mapping[str, Any]], domain: str) -> set[Subset]:
     """Return the subsets and whole Services to which the routes and mirrors of an object send requests."""
     found = set()
-    for _, _, route in model.routes_of(obj) if obj else ():
+    for _section, _at, route in model.routes_of(obj) if obj else ():
         entries = model.entries_of(obj, route)
         alone = len(entries) == 1 and model.form_of(obj) is model.ISTIO
         entries = [entry for entry in entries if alone or _weight(obj, entry)]
