@@ -214,6 +214,10 @@ class Transport:
                 self._client.configuration, url.replace("http", "ws", 1), self.auth_headers(), capture_all=False
             )
         except Exception as error:  # the websocket library has exception classes of its own
+            status = getattr(error, "status_code", None)
+            if isinstance(status, int) and status >= 400:
+                body = getattr(error, "resp_body", None) or b""
+                raise kube_errors.from_response(status, body, what, self.server) from error
             raise Unreachable(f"Cannot {what}: {_cause(error)}") from error
         try:
             session.run_forever(timeout=seconds)
