@@ -10,7 +10,7 @@ Envoy's `config_dump`, whole or with `?resource=dynamic_route_configs` (snake_ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Optional
 
@@ -48,6 +48,18 @@ def observed_routes(document: Any, config: str) -> dict[str, list[Route]]:
     return found
 
 
+def has_host(document: Any, hosts: Collection[str]) -> bool:
+    """Tell whether the proxy has a virtual host for one of the full names, whatever its routes are."""
+    for table in _resources(document, "routeConfig", "dynamicRouteConfigs"):
+        for host in _get(table, "virtualHosts", []):
+            # the domain of a port that is known to no other Service is `*`, its name tells the host
+            if str(_get(host, "name", "")).rpartition(":")[0] in hosts:
+                return True
+            if any(domain in hosts for domain in _get(host, "domains", [])):
+                return True
+    return False
+
+
 def deviations(
     virtual_service: Mapping[str, Any],
     viewer: Viewer,
@@ -65,9 +77,11 @@ def deviations(
         concerned = _concerned(virtual_service, viewer, services, domain)
         return [f"no route of VirtualService {model.label(virtual_service)}"] if concerned else []
     found = []
+    # at a port of a sidecar, istiod considers the Services with that port only, and of these no other port
+    known = {} if MESH in viewer.gateways else services
     for host, routes in sorted(seen.items()):
         port = re.fullmatch(r".*:(\d+)", host)
-        ports = Ports(int(port[1]) if port else 0, services, domain)
+        ports = Ports(int(port[1]) if port else 0, known, domain)
         differences = difference(expected_routes(virtual_service, viewer, ports), routes)
         found += [f"{host} has {text}" for text in differences]
     return found
