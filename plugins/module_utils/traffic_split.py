@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, meshops maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: the work of the module traffic_split: read, plan, check, write, again on a conflict."""
+"""Private to this collection: the work of the module traffic_split: read, plan, check, write (or again), prove."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from ansible_collections.meshops.istio.plugins.module_utils import manifests
+from ansible_collections.meshops.istio.plugins.module_utils import manifests, traffic_proof
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.kube import Conflict, Forbidden, Kube, NotFound
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.consumers import is_ready
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import Plan, plan_split
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.steps import Step
@@ -27,11 +28,17 @@ def core(params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     weights = edit.parse_weights(params["weights"])
     service = model.service_of(params["host"], params["namespace"], params["cluster_domain"])
     request = Request(service, weights, params["virtual_service"], params["route"])
-    return split(Kube.connect(params, check_mode), request, params["require_ready"], check_mode)
+    wait_timeout = params["wait_timeout"] if params["wait"] else None
+    return split(Kube.connect(params, check_mode), request, params["require_ready"], check_mode, wait_timeout)
 
 
-def split(kube: Any, request: Request, require_ready: bool, check_mode: bool) -> dict[str, Any]:
-    """Read, plan, check and write until no conflict is left; `kube` is a Kube or an AbsentKube."""
+def split(
+    kube: Any, request: Request, require_ready: bool, check_mode: bool, wait_timeout: Optional[float] = None
+) -> dict[str, Any]:
+    """Read, plan, check and write until no conflict is left; `kube` is a Kube or an AbsentKube.
+
+    wait_timeout: seconds that the proxies have to take over what was written, None to leave them alone.
+    """
     deadline = time.monotonic() + CONFLICT_DEADLINE
     pause = 0.1
     done: list[Step] = []
@@ -54,7 +61,23 @@ def split(kube: Any, request: Request, require_ready: bool, check_mode: bool) ->
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
             continue
-        return _result(plan, done, request, warnings)
+        result = _result(plan, done, request, warnings)
+        if done and wait_timeout is not None and not check_mode:
+            result["proof"] = _prove(kube, plan, done, wait_timeout, request.service.domain, warnings)
+        return result
+
+
+def _prove(  # noqa: PLR0917 - what was written, and how long to wait for it
+    kube: Any, plan: Plan, done: list[Step], timeout: float, domain: str, warnings: list[str]
+) -> dict[str, Any]:
+    first = next((step.before for step in done if step.after["kind"] == "VirtualService"), plan.before)
+    if any(model.spec_of(first or {}).get(key) != model.spec_of(plan.after).get(key) for key in ("tcp", "tls")):
+        warnings.append(
+            f"{model.label(plan.after)} is written, but not proved to be in force:"
+            " tcp and tls routes are not read from the proxies."
+        )
+        return {"proxies": 0, "seconds": 0.0, "lagging": []}
+    return traffic_proof.prove(kube, plan.after, timeout, domain, warnings)
 
 
 def _live_service(kube: Any, service: Service, check_mode: bool, warnings: list[str]) -> Optional[Mapping[str, Any]]:
@@ -104,14 +127,8 @@ def _require_ready(kube: Any, request: Request, plan: Plan, live: Mapping[str, A
 
 def without_ready_pod(subsets: Mapping[str, Mapping[str, str]], pods: list[dict]) -> dict[str, Mapping[str, str]]:
     """Return those subsets (name -> labels) whose labels no ready pod has."""
-    ready = [(pod["metadata"].get("labels") or {}).items() for pod in pods if _is_ready(pod)]
+    ready = [(pod["metadata"].get("labels") or {}).items() for pod in pods if is_ready(pod)]
     return {name: labels for name, labels in subsets.items() if not any(labels.items() <= pod for pod in ready)}
-
-
-def _is_ready(pod: Mapping[str, Any]) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
 
 
 def _write(kube: Any, plan: Plan, check_mode: bool, done: list[Step]) -> None:

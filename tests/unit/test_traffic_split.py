@@ -251,6 +251,8 @@ def test_core_reads_its_options():
         "virtual_service": None,
         "route": None,
         "require_ready": True,
+        "wait": True,
+        "wait_timeout": 30.0,
         "cluster_domain": "cluster.local",
         "kubeconfig": "/nonexistent/kubeconfig",
         "context": None,
