@@ -89,7 +89,7 @@ def named_services(virtual_services: Iterable[Mapping[str, Any]], domain: str) -
 
 
 def _destinations(obj: Mapping[str, Any], domain: str) -> Iterator[str]:
-    for _, route in model.http_routes(obj):
+    for _at, route in model.http_routes(obj):
         copies = [mirror.get("destination") for mirror in model.list_of(route.get("mirrors"))]
         for place in (*map(model.destination_of, model.list_of(route.get("route"))), *copies, route.get("mirror")):
             yield model.resolve(model.dict_of(place).get("host"), model.namespace_of(obj), domain)
