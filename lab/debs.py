@@ -24,7 +24,9 @@ def build_all(cache: Cache, packages: list[dict[str, Any]], binaries: dict[str, 
         target = folder / f"{package['name']}_{package['version']}_amd64.deb"
         stamp = folder / f".{package['name']}"
         sources = {path: source_file(source, binaries) for path, source in package["tree"].items()}
-        key = text_digest(package, {path: str(file) for path, file in sources.items()}, digest(LAB / "package_files"))
+        # the folder of a component names its version and inputs; where the checkout is does not matter
+        names = {path: f"{file.parent.name}/{file.name}" for path, file in sources.items()}
+        key = text_digest(package, names, digest(LAB / "package_files"))
         fresh = target.exists() and stamp.exists() and stamp.read_text() == key
         with progress.step(f"{package['name']} {package['version']}", cached=fresh):
             if not fresh:
