@@ -57,8 +57,3 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def loopback(nameservers: list[str]) -> list[str]:
-    """Those of the nameservers that only this host itself can ask."""
-    return [text for text in nameservers if is_address(text) and ipaddress.ip_address(text).is_loopback]
