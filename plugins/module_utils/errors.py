@@ -5,6 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Optional
+
 
 class MeshopsError(Exception):
     """Something the user has to know: one sentence that names the object, the cause and the next step."""
+
+    def __init__(self, message: str, result: Optional[Mapping[str, Any]] = None) -> None:
+        """Take what the failed task returns beside the sentence, if anything."""
+        super().__init__(message)
+        self.result = dict(result or {})

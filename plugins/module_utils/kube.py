@@ -64,11 +64,11 @@ class Kube:
             return Kube(params)
         try:
             kube = Kube(params)
-            patience, kube.transport.retry_timeout = kube.transport.retry_timeout, 0.0
+            kube.transport.waits_for_server = False
             kube.version()
         except Unreachable as error:
             return AbsentKube(str(error), params)
-        kube.transport.retry_timeout = patience
+        kube.transport.waits_for_server = True
         return kube
 
     def version(self) -> str:
@@ -93,17 +93,19 @@ class Kube:
             }
         return self._served[api_version].get(kind)
 
+    def _known(self, api_version: str, kind: str) -> Resource | None:
+        """Return how the kind is served if it is, without asking where that is known."""
+        return kube_paths.KNOWN.get((api_version, kind)) or self.resource(api_version, kind)
+
     def _needed(self, api_version: str, kind: str, what: str) -> Resource:
-        resource = self.resource(api_version, kind)
+        resource = self._known(api_version, kind)
         if resource is None:
-            raise NotFound(
-                f"Cannot {what}: the cluster has no kind {kind} in {api_version}; install its CRD first.", 404
-            )
+            raise _without_kind(api_version, kind, what)
         return resource
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict | None:
         """Return the object, None when it (or its kind) does not exist."""
-        resource = self.resource(api_version, kind)
+        resource = self._known(api_version, kind)
         if resource is None:
             return None
         path = kube_paths.object_path(resource, name, namespace)
@@ -113,15 +115,29 @@ class Kube:
             return None
 
     def list(
-        self, api_version: str, kind: str, namespace: str | None = None, label_selector: str | None = None
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        *,
+        cached: bool = False,
     ) -> list[dict]:
-        """Return the objects of one namespace, or of all; [] when the kind does not exist."""
-        resource = self.resource(api_version, kind)
+        """Return the objects of one namespace, or of all; [] when the kind does not exist.
+
+        cached: as the API server has them at hand, which costs no wait and may be a moment old.
+        """
+        resource = self._known(api_version, kind)
         if resource is None:
             return []
-        query = {"labelSelector": label_selector} if label_selector else None
+        query = {"labelSelector": label_selector} if label_selector else {}
+        if cached:
+            query["resourceVersion"] = "0"
         path = kube_paths.collection_path(resource, namespace)
-        found = self.transport.request("GET", path, f"list {describe(kind, None, namespace)}", query)
+        try:
+            found = self.transport.request("GET", path, f"list {describe(kind, None, namespace)}", query or None)
+        except NotFound:
+            return []
         return [{"apiVersion": api_version, "kind": kind, **item} for item in found.get("items") or []]
 
     def apply(self, obj: dict, dry_run: bool = False, force: bool = True) -> dict:
@@ -151,7 +167,13 @@ class Kube:
             path = kube_paths.collection_path(resource, namespace or "default")
         else:
             path = kube_paths.object_path(resource, meta["name"], namespace)
-        return self.transport.request(method, path, what, query, obj, **options)
+        try:
+            return self.transport.request(method, path, what, query, obj, **options)
+        except NotFound:
+            # a kind that was not looked up before may be what is not there
+            if self.resource(obj["apiVersion"], obj["kind"]) is None:
+                raise _without_kind(obj["apiVersion"], obj["kind"], what) from None
+            raise
 
     def delete(
         self,
@@ -162,15 +184,28 @@ class Kube:
         *,
         dry_run: bool = False,
         propagation: str = "Background",
+        resource_version: str | None = None,
     ) -> bool:
-        """Delete the object and tell whether it was there. It may still be ending: see wait()."""
-        resource = self.resource(api_version, kind)
+        """Delete the object and tell whether it was there. It may still be ending: see wait().
+
+        resource_version: Conflict when it is another one by now.
+        """
+        resource = self._known(api_version, kind)
         if resource is None:
             return False
         path = kube_paths.object_path(resource, name, namespace)
         query = {"propagationPolicy": propagation, **_dry(dry_run)}
+        body = None
+        if resource_version:
+            body = {
+                "apiVersion": "v1",
+                "kind": "DeleteOptions",
+                "propagationPolicy": propagation,
+                "preconditions": {"resourceVersion": resource_version},
+                **({"dryRun": ["All"]} if dry_run else {}),
+            }
         try:
-            self.transport.request("DELETE", path, f"delete {describe(kind, name, namespace)}", query)
+            self.transport.request("DELETE", path, f"delete {describe(kind, name, namespace)}", query, body)
         except NotFound:
             return False
         return True
@@ -195,6 +230,12 @@ class Kube:
         path = kube_paths.object_path(kube_paths.CORE["v1", "Pod"], pod, namespace) + "/exec"
         query = {"container": container, "stdout": "true", "stderr": "true", "stdin": "false", "tty": "false"}
         return self.transport.execute(path, f"run {argv[0]} in pod {namespace}/{pod}", argv, query, timeout)
+
+    def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """Return the last `lines` lines of a container's log; previous: of the one that ran before its restart."""
+        path = kube_paths.object_path(kube_paths.CORE["v1", "Pod"], pod, namespace) + "/log"
+        query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
+        return self.transport.text(path, f"read the log of pod {namespace}/{pod}", query)
 
 
 class AbsentKube:
@@ -236,6 +277,10 @@ class AbsentKube:
 
     def exec(self, *_args: Any, **_kwargs: Any) -> str:
         return ""
+
+
+def _without_kind(api_version: str, kind: str, what: str) -> NotFound:
+    return NotFound(f"Cannot {what}: the cluster has no kind {kind} in {api_version}; install its CRD first.", 404)
 
 
 def _dry(dry_run: bool) -> dict[str, str]:

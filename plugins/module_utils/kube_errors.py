@@ -15,6 +15,8 @@ _DENIED = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
     r'(?: in the namespace "(?P<namespace>[^"]+)")?'
 )
+# from Kubernetes 1.35 a command in a pod takes two rights, and the refusal for want of this one names nothing
+_DENIED_COMMAND = re.compile(r'pods "[^"]*" is forbidden:?\s*')
 
 _UNTYPED = "failed to create typed patch object"
 
@@ -116,17 +118,21 @@ def _sentence(status: int, message: str, what: str, server: str) -> str:
             " cluster); fetch a new kubeconfig."
         )
     if status == 403:
-        denied = _DENIED.search(message)
-        if denied:
-            where = f" in namespace {denied['namespace']}" if denied["namespace"] else ""
-            resource = f"{denied['resource']}.{denied['group']}" if denied["group"] else denied["resource"]
-            return (
-                f"Cannot {what}: user {denied['user']} may not {denied['verb']} {resource}{where};"
-                " grant it by a Role or use another kubeconfig."
-            )
-        return f"Cannot {what}: the API server refuses it: {message}"
+        return f"Cannot {what}: {_refusal(message)}"
     if status == 409:
         return f"Cannot {what}: somebody else changed it or owns the field: {message}"
     if status in RETRIABLE:
         return f"Cannot {what}: {server} keeps answering {status}: {message}"
     return f"Cannot {what}: {message}"
+
+
+def _refusal(message: str) -> str:
+    denied = _DENIED.search(message)
+    grant = "grant it by a Role or use another kubeconfig."
+    if denied:
+        where = f" in namespace {denied['namespace']}" if denied["namespace"] else ""
+        resource = f"{denied['resource']}.{denied['group']}" if denied["group"] else denied["resource"]
+        return f"user {denied['user']} may not {denied['verb']} {resource}{where}; {grant}"
+    if _DENIED_COMMAND.fullmatch(message):
+        return f"the user of the kubeconfig may not create pods/exec in its namespace; {grant}"
+    return f"the API server refuses it: {message}"

@@ -65,6 +65,26 @@ CORE: dict[tuple[str, str], Resource] = {
     for kind, plural in kinds
 }
 
+# Kinds of Istio and of the Gateway API, whose paths need no discovery; whether they are there, the answer tells.
+KNOWN: dict[tuple[str, str], Resource] = {
+    **CORE,
+    **{
+        (api_version, kind): Resource(api_version, kind, plural, True)
+        for api_version, kinds in (
+            (
+                "networking.istio.io/v1",
+                [
+                    ("DestinationRule", "destinationrules"),
+                    ("Gateway", "gateways"),
+                    ("VirtualService", "virtualservices"),
+                ],
+            ),
+            ("gateway.networking.k8s.io/v1", [("GRPCRoute", "grpcroutes"), ("HTTPRoute", "httproutes")]),
+        )
+        for kind, plural in kinds
+    },
+}
+
 
 def group_path(api_version: str) -> str:
     """Return `/api/v1` for the core group, `/apis/GROUP/VERSION` for all others."""

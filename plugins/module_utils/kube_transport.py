@@ -14,8 +14,10 @@ import json
 import os
 import random
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -74,13 +76,17 @@ def load_client(params: Mapping[str, Any]) -> Any:
 
 
 class Transport:
-    """Requests to the server of one kubeconfig; `retry_timeout` and `webhook_timeout` bound the retries, in seconds."""
+    """Requests to the server of one kubeconfig; `retry_timeout` and `webhook_timeout` bound the retries, in seconds.
+
+    waits_for_server: whether a server that takes no connection is tried again.
+    """
 
     def __init__(self, params: Mapping[str, Any], client: Any = None, retry_timeout: float = 30.0) -> None:
         self._params = params
         self._client = client or load_client(params)
         self.retry_timeout = retry_timeout
         self.webhook_timeout = retry_timeout
+        self.waits_for_server = True
 
     @property
     def server(self) -> str:
@@ -125,8 +131,9 @@ class Transport:
         if isinstance(error, kube_errors.WebhookUnavailable):
             return self.webhook_timeout
         if isinstance(error, Unreachable):
-            transient = getattr(error, "transient", False)
-            return self.retry_timeout if transient and (repeatable or getattr(error, "unsent", False)) else 0.0
+            if getattr(error, "unsent", False):
+                return self.retry_timeout if self.waits_for_server else 0.0
+            return self.retry_timeout if getattr(error, "transient", False) and repeatable else 0.0
         if error.status == 429:  # the server did not look at the request at all
             return self.retry_timeout
         return self.retry_timeout if error.status in kube_errors.RETRIABLE and repeatable else 0.0
@@ -210,17 +217,16 @@ class Transport:
         """Run a command by the exec subresource and return its standard output."""
         url = self.server + path + "?" + urlencode({**query, "command": argv}, doseq=True)
         try:
-            session = WSClient(
-                self._client.configuration, url.replace("http", "ws", 1), self.auth_headers(), capture_all=False
-            )
-        except Exception as error:  # the websocket library has exception classes of its own
-            status = getattr(error, "status_code", None)
-            if isinstance(status, int) and status >= 400:
-                body = getattr(error, "resp_body", None) or b""
-                raise kube_errors.from_response(status, body, what, self.server) from error
-            raise Unreachable(f"Cannot {what}: {_cause(error)}") from error
+            session = _session(self, url, what, seconds)
+        except kube_errors.Unauthorized:  # as in request()
+            self._client = load_client(self._params)
+            session = _session(self, url, what, seconds)
         try:
-            session.run_forever(timeout=seconds)
+            try:
+                session.sock.settimeout(seconds)  # a message may stop in its middle
+                session.run_forever(timeout=seconds)
+            except Exception as error:  # the websocket library has exception classes of its own
+                raise Unreachable(f"Cannot {what}: the connection broke off ({_cause(error)}).") from error
             if session.is_open():
                 raise KubeError(f"Cannot {what}: no end after {seconds:.0f} s.")
             output, complaint = session.read_stdout(timeout=0) or "", session.read_stderr(timeout=0) or ""
@@ -232,7 +238,41 @@ class Transport:
                 raise KubeError(f"Cannot {what}: it ended with {code}: {_last_line(complaint or output)}")
             return output
         finally:
-            session.close()
+            session.close(timeout=0)
+
+    def text(self, path: str, what: str, query: Mapping[str, Any]) -> str:
+        """Return an answer that is text, such as a log; it is asked for once."""
+        with self._translated(what):
+            timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+            response = self._open("GET", path, query, timeout)
+        if response.status != 200:
+            raise kube_errors.from_response(response.status, response.data, what, self.server)
+        return response.data.decode("utf-8", "replace")
+
+
+def _session(transport: Transport, url: str, what: str, seconds: float) -> Any:
+    """Return a session for a command; WSClient takes no timeout, so its handshake is waited for from outside."""
+    made: futures.Future[Any] = futures.Future()
+    configuration, headers = transport._client.configuration, transport.auth_headers()
+
+    def connect() -> None:
+        try:
+            made.set_result(WSClient(configuration, url.replace("http", "ws", 1), headers, capture_all=False))
+        except Exception as error:
+            made.set_exception(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        return made.result(seconds)
+    except futures.TimeoutError as error:
+        made.add_done_callback(lambda late: late.exception() or late.result().close())
+        raise Unreachable(f"Cannot {what}: no answer within {seconds:.0f} s.") from error
+    except Exception as error:  # the websocket library has exception classes of its own
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and status >= 400:
+            body = getattr(error, "resp_body", None) or b""
+            raise kube_errors.from_response(status, body, what, transport.server) from error
+        raise Unreachable(f"Cannot {what}: {_cause(error)}") from error
 
 
 def _cause(error: BaseException) -> str:

@@ -21,12 +21,17 @@ def run(argument_spec: dict, core: Callable[[dict, bool], dict], **module_kwargs
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **module_kwargs)
     try:
-        result = core(module.params, module.check_mode)
-        diff = result.pop("diff", None)
-        if module._diff and diff is not None:
-            result["diff"] = diff() if callable(diff) else diff
+        result = finished(core(module.params, module.check_mode), module._diff)
     except MeshopsError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.result)
     for warning in result.pop("warnings", []):
         module.warn(warning)
     module.exit_json(**result)
+
+
+def finished(result: dict[str, Any], diff_mode: bool) -> dict[str, Any]:
+    """Return the result of a core as Ansible takes it: with its diff in diff mode, without it otherwise."""
+    diff = result.pop("diff", None)
+    if diff_mode and diff is not None:
+        result["diff"] = diff() if callable(diff) else diff
+    return result

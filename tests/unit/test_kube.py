@@ -30,10 +30,11 @@ from ansible_collections.meshops.istio.plugins.module_utils.kube import (
 RESET = object()
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "demo"}, "data": {}}
 VIRTUAL_SERVICE = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"}}
+THING = {"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "a"}}
 DISCOVERY = {
     "resources": [
-        {"name": "virtualservices", "kind": "VirtualService", "namespaced": True},
-        {"name": "virtualservices/status", "kind": "VirtualService", "namespaced": True},
+        {"name": "things", "kind": "Thing", "namespaced": True},
+        {"name": "things/status", "kind": "Thing", "namespaced": True},
     ]
 }
 
@@ -134,22 +135,86 @@ def test_reads_with_the_token_of_the_kubeconfig(api, kube):
 def test_absent_object_and_absent_kind_are_none(api, kube):
     api.answers = [status(404, 'configmaps "a" not found')]
     assert kube.get("v1", "ConfigMap", "a", "demo") is None
-    assert kube.get("networking.istio.io/v1", "VirtualService", "a", "demo") is None
-    assert kube.list("networking.istio.io/v1", "VirtualService") == []
-    assert kube.delete("networking.istio.io/v1", "VirtualService", "a") is False
-    assert [path for dummy, path, *dummies in api.seen[1:]] == ["/apis/networking.istio.io/v1"] * 3
+    assert kube.get("x.io/v1", "Thing", "a", "demo") is None
+    assert kube.list("x.io/v1", "Thing") == []
+    assert kube.delete("x.io/v1", "Thing", "a") is False
+    assert [path for dummy, path, *dummies in api.seen[1:]] == ["/apis/x.io/v1"] * 3
 
 
 def test_discovery_is_asked_once(api, kube):
     api.answers = [(200, DISCOVERY, {}), (200, {"items": [{"metadata": {"name": "a"}}]}, {})]
-    found = kube.list("networking.istio.io/v1", "VirtualService", "demo", "app=x")
-    assert found == [VIRTUAL_SERVICE]
-    kube.list("networking.istio.io/v1", "VirtualService")
+    assert kube.list("x.io/v1", "Thing", "demo", "app=x") == [THING]
+    kube.list("x.io/v1", "Thing")
     assert [(path, query) for dummy, path, query, *dummies in api.seen] == [
-        ("/apis/networking.istio.io/v1", {}),
-        ("/apis/networking.istio.io/v1/namespaces/demo/virtualservices", {"labelSelector": "app=x"}),
-        ("/apis/networking.istio.io/v1/virtualservices", {}),
+        ("/apis/x.io/v1", {}),
+        ("/apis/x.io/v1/namespaces/demo/things", {"labelSelector": "app=x"}),
+        ("/apis/x.io/v1/things", {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "plural"),
+    [
+        ("networking.istio.io/v1", "VirtualService", "virtualservices"),
+        ("networking.istio.io/v1", "DestinationRule", "destinationrules"),
+        ("networking.istio.io/v1", "Gateway", "gateways"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes"),
+        ("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes"),
+    ],
+)
+def test_kinds_of_istio_and_of_the_gateway_api_are_read_without_discovery(api, kube, api_version, kind, plural):
+    obj = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}}
+    api.answers = [(200, {"items": [{"metadata": {"name": "a"}}]}, {}), (200, obj, {}), (200, {}, {}), (200, {}, {})]
+    assert kube.list(api_version, kind) == [obj]
+    assert kube.get(api_version, kind, "a", "demo") == obj
+    kube.replace(obj)
+    assert kube.delete(api_version, kind, "a", "demo") is True
+    group = f"/apis/{api_version}"
+    assert [tuple(request[:2]) for request in api.seen] == [
+        ("GET", f"{group}/{plural}"),
+        ("GET", f"{group}/namespaces/demo/{plural}/a"),
+        ("PUT", f"{group}/namespaces/default/{plural}/a"),
+        ("DELETE", f"{group}/namespaces/demo/{plural}/a"),
+    ]
+
+
+def test_when_such_a_kind_is_not_there_the_answer_tells(api, kube):
+    api.answers = [status(404, "404 page not found")]
+    assert kube.list("networking.istio.io/v1", "VirtualService", cached=True) == []
+    assert kube.get("networking.istio.io/v1", "VirtualService", "a", "demo") is None
+    assert kube.delete("networking.istio.io/v1", "VirtualService", "a", resource_version="1") is False
+    assert [path.rsplit("/", 1)[-1] for dummy, path, *dummies in api.seen] == ["virtualservices", "a", "a"]
+    assert kube.resource("networking.istio.io/v1", "VirtualService") is None
+
+
+@pytest.mark.parametrize(("cached", "query"), [(True, {"resourceVersion": "0"}), (False, {})])
+def test_a_list_may_be_taken_as_the_api_server_has_it_at_hand(api, kube, cached, query):
+    api.answers = [(200, {"items": []}, {})]
+    assert kube.list("v1", "Pod", "demo", "app=x", cached=cached) == []
+    assert api.seen == [("GET", "/api/v1/namespaces/demo/pods", {"labelSelector": "app=x", **query}, None)]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_object_of_one_version_is_deleted(api, kube, dry_run):
+    api.answers = [(200, {}, {})]
+    assert kube.delete("v1", "ConfigMap", "a", "demo", dry_run=dry_run, resource_version="7") is True
+    ((verb, path, query, body),) = api.seen
+    assert (verb, path) == ("DELETE", "/api/v1/namespaces/demo/configmaps/a")
+    assert body == {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": "Background",
+        "preconditions": {"resourceVersion": "7"},
+        **({"dryRun": ["All"]} if dry_run else {}),
+    }
+    assert query == {"propagationPolicy": "Background", **({"dryRun": "All"} if dry_run else {})}
+
+
+def test_an_object_that_has_another_version_by_now_is_not_deleted(api, kube):
+    api.answers = [status(409, "the ResourceVersion in the precondition (7) does not match")]
+    with pytest.raises(Conflict, match="Cannot delete ConfigMap demo/a: somebody else changed it"):
+        kube.delete("v1", "ConfigMap", "a", "demo", resource_version="7")
+    assert len(api.seen) == 1
 
 
 def test_writes(api, kube):
@@ -215,6 +280,7 @@ FORBIDDEN = (
     [
         (status(403, FORBIDDEN), Forbidden, ["user eve may not patch deployments.apps in namespace demo"]),
         (status(403, "exceeded quota: q"), Forbidden, ["refuses it: exceeded quota: q"]),
+        (status(403, 'pods "a" is forbidden: '), Forbidden, ["user of the kubeconfig may not create pods/exec"]),
         (status(404, 'namespaces "demo" not found'), NotFound, ['namespaces "demo" not found']),
         (status(409, "the object has been modified"), Conflict, ["the object has been modified"]),
         (status(422, "spec.x: Required value"), Invalid, ["spec.x: Required value"]),
@@ -246,10 +312,20 @@ def test_webhook_that_says_no_is_not_asked_again(api, kube):
     assert len(api.seen) == 1
 
 
-def test_unknown_kind_names_the_crd(api, kube):
+@pytest.mark.parametrize("obj", [VIRTUAL_SERVICE, THING], ids=["known", "discovered"])
+@pytest.mark.parametrize("verb", ["apply", "create", "replace"])
+def test_unknown_kind_names_the_crd(api, kube, obj, verb):
     api.answers = [status(404, "the server could not find the requested resource")]
-    with pytest.raises(NotFound, match=r"no kind VirtualService in networking\.istio\.io/v1; install its CRD"):
-        kube.apply(VIRTUAL_SERVICE)
+    words = rf"Cannot {verb} {obj['kind']} a: .* no kind {obj['kind']} in {obj['apiVersion']}; install its CRD"
+    with pytest.raises(NotFound, match=words):
+        getattr(kube, verb)(obj)
+
+
+def test_a_namespace_that_is_not_there_is_told_from_a_kind(api, kube):
+    served = {"resources": [{"name": "virtualservices", "kind": "VirtualService", "namespaced": True}]}
+    api.answers = [status(404, 'namespaces "demo" not found'), (200, served, {})]
+    with pytest.raises(NotFound, match='namespaces "demo" not found'):
+        kube.create(VIRTUAL_SERVICE)
 
 
 def pods(*states):
