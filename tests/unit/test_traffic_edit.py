@@ -9,11 +9,11 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from traffic_objects import plan_split
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.plan import plan_split
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request, destinations
 
 REVIEWS = Service("reviews", "bookinfo")
@@ -279,7 +279,7 @@ def test_odd_objects_give_a_plan_or_a_sentence(objects, weights):
         except MeshopsError as refusal:
             assert str(refusal).endswith(".")
         else:
-            assert plan.after["kind"] == "VirtualService"
+            assert plan.main.after["kind"] == "VirtualService"
 
 
 @settings(max_examples=200, deadline=None)
@@ -309,5 +309,5 @@ def test_a_second_route_is_not_touched_by_route_all_when_it_has_matches():
     obj = vs(entry("v1", 1))
     obj["spec"]["http"].insert(0, {"match": [{"headers": {"a": {"exact": "b"}}}], "route": [entry("v2")]})
     plan = plan_split(Request(REVIEWS, {"v3": 1}, route="all"), [obj], [])
-    assert plan.after["spec"]["http"][0] == obj["spec"]["http"][0]
-    assert model.label(plan.after) == "bookinfo/reviews"
+    assert plan.main.after["spec"]["http"][0] == obj["spec"]["http"][0]
+    assert model.label(plan.main.after) == "bookinfo/reviews"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -42,94 +41,6 @@ def first(obj):
 
 def mirror(percent=100, subset="v2", host="reviews"):
     return {"destination": {"host": host, "subset": subset}, "percentage": {"value": percent}}
-
-
-# --- faults ---
-
-
-def test_a_fault_comes_and_goes():
-    obj = vs()
-    slow = faults.set_fault(obj, 0, SLOW)
-    assert first(slow)["fault"] == {"delay": {"fixedDelay": "2s", "percentage": {"value": 50}}}
-    assert faults.set_fault(slow, 0, SLOW) is slow
-    both = faults.set_fault(slow, 0, Fault(SLOW.delay, BROKEN.abort))
-    assert set(first(both)["fault"]) == {"delay", "abort"}
-    only = faults.set_fault(both, 0, BROKEN)
-    assert first(only)["fault"] == {"abort": {"httpStatus": 503, "percentage": {"value": 10}}}
-    other = faults.set_fault(only, 0, Fault(abort=faults.abort("UNAVAILABLE")))
-    assert first(other)["fault"] == {"abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 100}}}
-    assert faults.remove_fault(other, 0) == obj
-    assert faults.remove_fault(obj, 0) is obj
-
-
-def test_a_delay_of_the_same_length_stays_as_it_is_written():
-    slow = faults.set_fault(vs(), 0, SLOW)
-    first(slow)["fault"]["delay"]["fixedDelay"] = "2.000s"
-    assert faults.set_fault(slow, 0, SLOW) is slow
-
-
-def test_the_fault_of_another_team_stays():
-    obj = vs(fault={"delay": {"fixedDelay": "5.000s"}, "xNew": {}})
-    both = faults.set_fault(obj, 0, BROKEN)
-    assert faults.remove_fault(both, 0) == obj
-    assert faults.remove_fault(obj, 0) is obj
-    with pytest.raises(MeshopsError, match=r"http\[0\] of VirtualService bookinfo/reviews has a delay that this"):
-        faults.set_fault(obj, 0, SLOW)
-
-
-def test_faults_expire():
-    early, late = (Fault(SLOW.delay, expires=f"2026-01-0{day}T00:00:00Z") for day in (1, 3))
-    now = datetime(2026, 1, 2, tzinfo=timezone.utc)
-    obj = vs()
-    injected = faults.set_fault(obj, 0, early)
-    assert [fault.route for fault in faults.expired(injected, now)] == ["http[0]"]
-    assert faults.remove_expired(injected, now) == obj
-    longer = faults.set_fault(injected, 0, late)
-    assert first(longer) == first(injected)
-    assert faults.expired(longer, now) == []
-    assert faults.remove_expired(longer, now) is longer
-    assert [fault.expires for fault in faults.injected(longer)] == ["2026-01-03T00:00:00Z"]
-    assert faults.injected(obj) == []
-
-
-def test_a_fault_of_a_rule_goes_with_it():
-    rule = Rule("jason", {"headers": {"end-user": {"exact": "jason"}}}, {V2: 1})
-    obj = rules.set_rule(vs(), 0, REVIEWS, rule)
-    broken = faults.set_fault(obj, 0, BROKEN)
-    assert "fault" not in broken["spec"]["http"][1]
-    # the mark follows the route to its new position
-    moved = copy.deepcopy(broken)
-    moved["spec"]["http"].insert(0, {"match": [{"uri": {"exact": "/x"}}], "redirect": {"uri": "/"}})
-    assert [fault.index for fault in faults.injected(moved)] == [1]
-    assert faults.remove_fault(broken, 0) == obj
-    assert rules.remove_rule(broken, "jason") == vs()
-
-
-@pytest.mark.parametrize(
-    ("make", "word"),
-    [
-        (lambda: faults.delay("soon"), "'soon', which is no duration"),
-        (lambda: faults.delay("0s"), "no duration of 1ms"),
-        (lambda: faults.delay("1s", 101), "percentage of the delay is 101"),
-        (lambda: faults.abort(503, -1), "no percentage"),
-        (lambda: faults.abort(503, True), "no percentage"),
-        (lambda: faults.abort(99), "status 99"),
-        (lambda: faults.abort("many"), "status 'many'"),
-        (lambda: faults.moment("2026-01-01T00:00:00"), "no time with a time zone"),
-        (lambda: faults.moment("tomorrow"), "no time"),
-        (lambda: faults.set_fault(vs(), 0, Fault()), "neither a delay nor an abort"),
-        (lambda: faults.set_fault(vs(), 0, Fault(SLOW.delay, expires="x")), "no time"),
-        (lambda: faults.set_fault(vs(redirect={"uri": "/"}), 0, SLOW), "is a redirect, which cannot have a fault"),
-        (
-            lambda: faults.set_fault({**vs(), "kind": "HTTPRoute"}, 0, SLOW),
-            "HTTPRoute bookinfo/reviews cannot have a fault",
-        ),
-    ],
-)
-def test_faults_that_cannot_be_are_refused(make, word):
-    with pytest.raises(MeshopsError) as refusal:
-        make()
-    assert word in str(refusal.value)
 
 
 # --- mirrors ---
@@ -186,9 +97,17 @@ def test_a_rule_inherits_a_mirror_of_ours_as_ours():
     [
         ({}, {"timeout": "2s"}, {"timeout": "2s"}),
         ({"timeout": "2.000s"}, {"timeout": "2s"}, None),
-        ({"timeout": "2s"}, {"timeout": "0s"}, {"timeout": "0s"}),
-        ({"timeout": "2s"}, {"absent": ("timeout",)}, {}),
-        ({}, {"absent": ("timeout", "retries")}, None),
+        # no timeout is no field, as Istio refuses 0s
+        ({"timeout": "2s"}, {"timeout": "0s"}, {}),
+        ({}, {"timeout": "0s"}, None),
+        ({"timeout": "0.000s"}, {"timeout": "0s"}, None),
+        # no retries have no other fields
+        (
+            {"retries": {"attempts": 2, "perTryTimeout": "1s", "retryOn": "5xx", "xNew": 1}},
+            {"retries": {"attempts": 0}},
+            {"retries": {"attempts": 0, "xNew": 1}},
+        ),
+        ({"timeout": "2s"}, {}, None),
         (
             {"retries": {"attempts": 1, "xNew": 1}},
             {"retries": {"attempts": 2}},
@@ -200,14 +119,39 @@ def test_a_rule_inherits_a_mirror_of_ours_as_ours():
             {"retries": {"attempts": 1, "perTryTimeout": "1s"}},
         ),
         ({"retries": {"attempts": 1, "retryOn": "5xx"}}, {"retries": {"retryOn": None}}, {"retries": {"attempts": 1}}),
+        (
+            {"retries": None},
+            {"timeout": "1s", "retries": {"attempts": 0}},
+            {"timeout": "1s", "retries": {"attempts": 0}},
+        ),
     ],
 )
 def test_policy(before, wanted, after):
     obj = vs(**before)
     edited = policy.set_policy(obj, 0, **wanted)
-    assert edited == vs(**(before if after is None else after))
+    assert edited["spec"] == vs(**(before if after is None else after))["spec"]
     assert (edited is obj) == (after is None)
     assert policy.set_policy(edited, 0, **wanted) is edited
+    assert obj == vs(**before)
+    assert json.dumps(policy.remove_policy(edited, 0), sort_keys=True) == json.dumps(obj, sort_keys=True)
+
+
+def test_a_policy_of_somebody_else_is_not_taken_back():
+    obj = vs(timeout="2s", retries={"attempts": 1})
+    assert policy.remove_policy(obj, 0) is obj
+    # what is in effect already is not ours by being wanted
+    assert policy.remove_policy(policy.set_policy(obj, 0, timeout="2.0s"), 0) is obj
+    edited = policy.set_policy(obj, 0, timeout="3s")
+    first(edited)["retries"] = {"attempts": 7}
+    assert first(policy.remove_policy(edited, 0)) == {**first(obj), "retries": {"attempts": 7}}
+
+
+def test_what_was_there_before_the_first_policy_comes_back():
+    obj = vs(timeout="2s")
+    one = policy.set_policy(obj, 0, timeout="3s")
+    two = policy.set_policy(one, 0, timeout="4s", retries={"attempts": 1})
+    three = policy.set_policy(two, 0, timeout="2s")
+    assert policy.remove_policy(two, 0) == policy.remove_policy(three, 0) == obj
 
 
 @pytest.mark.parametrize(
@@ -215,6 +159,7 @@ def test_policy(before, wanted, after):
     [
         ({"timeout": "soon"}, "timeout is 'soon'"),
         ({"timeout": "10us"}, "timeout is '10us'"),
+        ({"timeout": "1500us"}, "timeout is '1500us'"),
         ({"retries": {"retryOn": "5xx"}}, "retries has no attempts"),
         ({"retries": {"attempts": -1}}, "attempts of retries are -1"),
         ({"retries": {"attempts": 1, "perTryTimeout": "0s"}}, "perTryTimeout is '0s'"),
@@ -227,6 +172,8 @@ def test_policy_refuses(wanted, word):
     assert word in str(refusal.value)
     with pytest.raises(MeshopsError, match="is a delegate"):
         policy.set_policy(vs(delegate={"name": "x"}), 0, timeout="1s")
+    with pytest.raises(MeshopsError, match="HTTPRoute bookinfo/reviews cannot have a timeout or retries"):
+        policy.remove_policy({**vs(), "kind": "HTTPRoute"}, 0)
 
 
 # --- subsets ---
@@ -312,6 +259,10 @@ operations = {
         lambda o: mirroring.set_mirror(o, 0, REVIEWS, V2, 10),
         lambda o: mirroring.remove_mirror(o, 0, REVIEWS, V2),
     ),
+    "policy": (
+        lambda o: policy.set_policy(o, 0, "7s", {"attempts": 9}),
+        lambda o: policy.remove_policy(o, 0),
+    ),
     "rule": (
         lambda o: rules.set_rule(o, 0, REVIEWS, Rule("a", {"headers": {"a": {"exact": "b"}}}, {V2: 1})),
         lambda o: rules.remove_rule(o, "a"),
@@ -320,7 +271,7 @@ operations = {
 
 
 @settings(max_examples=300, deadline=None)
-@given(routes, annotations, st.permutations(["fault", "mirror"]), st.booleans())
+@given(routes, annotations, st.permutations(["fault", "mirror", "policy"]), st.booleans())
 def test_what_is_added_and_removed_leaves_no_trace(route, notes, order, with_rule):
     obj = vs(**route)
     if notes is not None:
@@ -334,9 +285,10 @@ def test_what_is_added_and_removed_leaves_no_trace(route, notes, order, with_rul
         assert name == "rule" or operations[name][0](after) == after, "a repeat is no change"
         edited = after
     index_of_base = 1 if with_rule else 0
-    assert {
-        key: value for key, value in edited["spec"]["http"][index_of_base].items() if key not in ("fault", "mirrors")
-    } == {key: value for key, value in first(original).items() if key not in ("fault", "mirrors")}
+    touched = ("fault", "mirrors", "timeout", "retries")
+    assert {key: value for key, value in edited["spec"]["http"][index_of_base].items() if key not in touched} == {
+        key: value for key, value in first(original).items() if key not in touched
+    }
     if with_rule:
         edited = operations["rule"][1](edited)
     for name in order:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import journal
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import journal, marks
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.journal import Stamp
 
 STAMP = Stamp("2026-01-02T03:04:05Z", "traffic.yml by ann")
@@ -151,6 +151,61 @@ def test_a_damaged_record_is_refused(packed):
     obj["metadata"]["annotations"][journal.ANNOTATION] = json.dumps(entries)
     with pytest.raises(MeshopsError, match="change 1 damaged"):
         journal.undo(obj, STAMP)
+
+
+# --- what an undo takes along, and what it leaves ---
+
+
+def marked(obj, text):
+    return {**obj, "metadata": {**obj["metadata"], "annotations": {"a": "b", marks.ANNOTATION: text}}}
+
+
+def test_our_marks_go_back_with_the_spec_and_the_annotations_of_others_stay():
+    start = marked(vs({"n": 0}), "before")
+    after = journal.record(start, {**marked(start, "after"), "spec": {"n": 1}}, "to 1", STAMP)
+    after["metadata"]["annotations"]["a"] = "c"
+    assert journal.read(after)[-1].marks == "before"
+    back = journal.undo(after, STAMP)
+    assert back["spec"] == {"n": 0}
+    assert {key: value for key, value in back["metadata"]["annotations"].items() if key != journal.ANNOTATION} == {
+        "a": "c",
+        marks.ANNOTATION: "before",
+    }
+    # an undo of the undo is one more change
+    assert journal.read(back)[-1].marks == "after"
+
+
+def test_where_there_were_no_marks_there_are_none_again():
+    after = journal.record(vs({"n": 0}), {**marked(vs({"n": 0}), "x"), "spec": {"n": 1}}, "to 1", STAMP)
+    back = journal.undo(after, STAMP)
+    assert set(back["metadata"]["annotations"]) == {"a", journal.ANNOTATION}
+
+
+def test_an_undo_is_told_from_a_change():
+    one = story(1)
+    two = story(2, obj=one)
+    assert not journal.is_undo(one, two)
+    assert not journal.is_undo(None, one)
+    assert not journal.is_undo(two, two)
+    back = journal.undo(two, STAMP)
+    assert journal.is_undo(two, back)
+    assert not journal.is_undo(back, back)
+    assert not journal.is_undo(back, story(5, obj=back))
+
+
+def test_the_spec_of_the_last_change_is_known_whatever_somebody_made_of_it():
+    obj = story(1, 2)
+    assert journal.last_written({**obj, "spec": {"n": 9}}) == {"n": 2}
+    assert journal.last_written(journal.undo(obj, STAMP)) == {"n": 1}
+    assert journal.last_written(vs({})) is None
+    assert [bool(entry.result) for entry in journal.read(obj)] == [False, True], "only that of the last one is kept"
+
+
+def test_the_undone_changes_are_no_longer_in_effect():
+    obj = journal.undo(story(1, 2, 3), STAMP, steps=2)
+    assert [entry.number for entry in journal.in_effect(obj)] == [1]
+    assert [entry.number for entry in journal.in_effect(story(7, obj=obj))] == [1, 5]
+    assert [entry.number for entry in journal.read(obj)] == [1, 2, 3, 4]
 
 
 specs = st.just({}) | st.dictionaries(

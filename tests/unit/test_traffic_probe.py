@@ -3,45 +3,66 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
+import random
+import re
 import socket
+import struct
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.meshops.istio.plugins.module_utils import traffic_probe
+from ansible_collections.meshops.istio.plugins.action import traffic_probe as action
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import observed
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.observed import Answer
+from ansible_collections.meshops.istio.plugins.module_utils.traffic_live import probe
 
-PARAMS = {
-    "url": "http://shop.example.com/productpage?u=test",
-    "resolve": None,
-    "headers": None,
-    "requests": 40,
-    "concurrency": 4,
-    "timeout": 5,
-    "version_pattern": "reviews-(v[0-9]+)",
-    "expect": None,
-    "max_errors": 0,
-    "validate_certs": True,
-}
+
+def validated(**options):
+    return ArgumentSpecValidator(probe.ARGS, **probe.RULES).validate(options)
+
+
+URL = "http://shop.example.com/productpage?u=test"
+PARAMS = validated(url=URL, requests=40, timeout=5, version_pattern="reviews-(v[0-9]+)").validated_parameters
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece, which no delayed acknowledgement holds back
 
     def do_GET(self):
         server = self.server
         with server.lock:
             server.seen.append((self.path, self.headers["Host"], self.headers.get("end-user")))
-            status, body = next(server.answers)
-        if status == 0:
+            server.connections.add(self.client_address)
+            status, body, headers = next(server.answers)
+        if status in ("reset", "closed"):
+            if status == "reset":  # closing with a linger time of 0 sends RST
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return
+        if status == "silent":
+            server.released.wait(20)
+            self.close_connection = True
+            return
+        if status == "garbage":
+            self.wfile.write(b"no http at all\r\n\r\n")
+            self.close_connection = True
+            return
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in {"Content-Length": len(body), **headers}.items():
+            self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(body)
+        if int(headers.get("Content-Length", 0)) > len(body):
+            self.close_connection = True
 
     def log_message(self, *_args):
         pass
@@ -53,13 +74,16 @@ def serve():
 
     def start(*answers):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.seen, server.lock, server.answers = [], threading.Lock(), itertools.cycle(answers)
+        server.seen, server.connections, server.lock = [], set(), threading.Lock()
+        server.released = threading.Event()
+        server.answers = itertools.cycle([(*answer, {})[:3] for answer in answers])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return server
 
     yield start
     for server in servers:
+        server.released.set()
         server.shutdown()
         server.server_close()
 
@@ -74,11 +98,12 @@ V1, V3 = (200, b"<p>reviews-v1-abc reviews-v1-abc</p>"), (200, b"reviews-v3-xyz"
 
 def test_versions_are_counted_and_the_split_is_judged(serve):
     server = serve(V1, V3)
-    result = traffic_probe.core(params(server, expect={"v1": 1, "v3": 1}, headers={"end-user": "jason"}), False)
+    result = probe.core(params(server, expect={"v1": 1, "v3": 1}, headers={"end-user": "jason"}), False)
     assert result["counts"] == {"v1": 20, "v3": 20}
     assert result["percent"] == {"v1": 50.0, "v3": 50.0}
+    assert result["versions"]["v1"] == {"count": 20, "percent": 50.0, "interval": [33.8, 66.2]}
     assert result["errors"] == {}
-    assert result["split"]["compatible"]
+    assert result["split"]["compatible"] and result["split"]["false_alarm"] == 0.0001
     assert not result["changed"]
     assert 0 < result["duration_ms"]["p50"] <= result["duration_ms"]["p99"]
     port = server.server_address[1]
@@ -88,50 +113,265 @@ def test_versions_are_counted_and_the_split_is_judged(serve):
 
 def test_a_host_header_of_the_user_wins(serve):
     server = serve(V1)
-    traffic_probe.core(params(server, headers={"host": "other"}, requests=1), False)
+    probe.core(params(server, headers={"host": "other"}, requests=1), False)
     assert server.seen == [("/p?u=test", "other", None)]
 
 
-def test_a_wrong_split_is_one_sentence(serve):
+def test_200_requests_over_kept_connections_with_a_reset(serve):
+    server = serve(*[V1] * 99, ("reset", b""))
+    result = probe.core(params(server, requests=200, max_errors=2), False)
+    assert (result["counts"], result["errors"]) == ({"v1": 198}, {"reset": 2})
+    # one for each worker, and one for each that broke
+    assert 1 <= len(server.connections) <= PARAMS["concurrency"] + 2
+
+
+def test_200_requests_over_new_connections(serve):
+    server = serve(V1, V3)
+    result = probe.core(params(server, requests=200, new_connections=True), False)
+    assert result["counts"] == {"v1": 100, "v3": 100}
+    assert len(server.connections) == 200
+
+
+def test_all_failures_are_one_message_with_the_figures(serve):
+    server = serve(V1, V1, V1, (503, b"no healthy upstream"))
+    wanted = params(server, expect={"v1": "50", "v3": "50"}, max_duration_ms={"p50": 1e-9, "p90": None, "p99": 1e6})
     with pytest.raises(MeshopsError) as failure:
-        traffic_probe.core(params(serve(V1), expect={"v1": "50", "v3": "50"}), False)
-    assert "is not v1 50 % v3 50 %: v1 answered 40 of 40 (100 %) instead of 50 %" in str(failure.value)
+        probe.core(wanted, False)
+    message = str(failure.value)
+    assert "10 of 40 requests to http://shop.example.com:" in message
+    assert "failed (UH: 10), max_errors is 0. The subset has no ready pod" in message
+    assert "max_duration_ms.p50 is 1e-09" in message and "p90" not in message and "p99" not in message
+    assert "is not v1 50 % v3 50 %: v1 answered 30 of 30 (100 %) instead of 50 %" in message
+    assert "false_alarm is 0.0001" in message
+    assert failure.value.result["counts"] == {"v1": 30, "v3": 0}
+    assert failure.value.result["errors"] == {"UH": 10}
+    assert not failure.value.result["split"]["compatible"]
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ((503, b"no healthy upstream"), "HTTP 503: 20"),
-        ((302, b""), "HTTP 302: 20"),
-        ((200, b"Simple Bookstore App"), "no version in the answer: 20"),
-        ((0, b""), "connection broken: "),
+        ((302, b""), "HTTP 302"),
+        ((404, b"", {"Server": "istio-envoy"}), "HTTP 404"),  # the server of Python has named itself before
+        ((200, b"Simple Bookstore App"), "no version"),
+        (("reset", b""), "reset"),
+        (("closed", b""), "reset"),
+        ((200, b"reviews-v1", {"Content-Length": 99}), "reset"),
+        (("garbage", b""), "broken answer"),
     ],
 )
-def test_errors_are_counted_by_kind(serve, answer, kind):
+def test_errors_are_counted_by_class(serve, answer, kind):
     server = serve(V1, answer)
-    with pytest.raises(MeshopsError) as failure:
-        traffic_probe.core(params(server), False)
-    assert kind in str(failure.value)
-    assert "max_errors is 0" in str(failure.value)
-    result = traffic_probe.core(params(server, max_errors=40), False)
-    assert sum(result["errors"].values()) + sum(result["counts"].values()) == 40
+    with pytest.raises(MeshopsError, match=rf"20 of 40 .*\({kind}: 20\), max_errors is 0\."):
+        probe.core(params(server), False)
+    result = probe.core(params(server, max_errors=20), False)
+    assert result["errors"] == {kind: 20}
+    assert result["counts"] == {"v1": 20}
+
+
+def test_a_silent_server_is_a_timeout(serve):
+    result = probe.core(params(serve(("silent", b"")), timeout=1, requests=2, max_errors=2), False)
+    assert result["errors"] == {"timeout": 2}
+    assert result["duration_ms"]["p50"] >= 1000
+
+
+def test_https_to_a_server_without_it(serve):
+    address = f"https://127.0.0.1:{serve(V1).server_address[1]}/"
+    for change in ({"validate_certs": True}, {"validate_certs": False, "new_connections": True}):
+        with pytest.raises(MeshopsError, match=r"3 of 3 requests .* \(TLS: 3\)"):
+            probe.core({**PARAMS, "url": address, "requests": 3, **change}, False)
 
 
 def test_nobody_listens():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-    with pytest.raises(MeshopsError, match=r"3 of 3 requests .* refused or unreachable: 3"):
-        traffic_probe.core({**PARAMS, "url": address, "requests": 3}, False)
+    with pytest.raises(MeshopsError, match=r"3 of 3 requests .* \(refused: 3\).* Nothing listens there"):
+        probe.core({**PARAMS, "url": address, "requests": 3}, False)
+
+
+def test_an_unknown_host(monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(MeshopsError, match=r"\(unknown host: 1\).* set resolve"):
+        probe.core({**PARAMS, "url": "http://shop.invalid/", "requests": 1}, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "fails"),
+    [
+        ({"max_errors": 9}, True),
+        ({"max_errors": 10}, False),
+        ({"max_error_percent": 24.9}, True),
+        ({"max_error_percent": 25.0}, False),
+        ({"max_error_percent": 0.0}, True),
+    ],
+)
+def test_the_error_budget(change, fails):
+    wanted = {**PARAMS, **change}
+    answers = [Answer("v1", "", 1.0)] * 30 + [Answer("", "HTTP 500", 1.0)] * 10
+    found = list(observed.problems(observed.summary(answers, {}, 1e-4, 95), wanted, {}))
+    assert bool(found) is fails
+    assert not found or f"{next(iter(change))} is {next(iter(change.values())):g}" in found[0]
 
 
 def test_check_mode_sends_nothing(serve):
     server = serve(V1)
-    result = traffic_probe.core(params(server, expect={"v1": 1}), True)
+    result = probe.core(params(server, expect={"v1": 1}), True)
     assert result["skipped"]
     assert not result["changed"]
     assert result["counts"] == {"v1": 0}
     assert server.seen == []
+
+
+def test_progress_is_told_at_the_end_and_not_too_often(serve, monkeypatch):
+    told, server = [], serve(V1, V1, V1, (500, b""))
+    monkeypatch.setattr(probe, "PROGRESS_SECONDS", math.inf)
+    probe.core(params(server, max_errors=10), False, lambda *args: told.append(args))
+    assert told == [(40, 40, 10)]
+    monkeypatch.setattr(probe, "PROGRESS_SECONDS", 0)
+    told.clear()
+    probe.core(params(server, max_errors=10), False, lambda *args: told.append(args))
+    assert [done for done, _total, _errors in told] == list(range(1, 41))
+    assert told[-1] == (40, 40, 10)
+
+
+ENVOY, BEHIND = {"server": "istio-envoy"}, {"server": "istio-envoy", "x-envoy-upstream-service-time": "4"}
+CONNECT = b"upstream connect error or disconnect/reset before headers. "
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind"),
+    [
+        (200, {}, b"", ""),
+        (204, ENVOY, b"", ""),
+        # recorded from Envoy 1.40
+        (404, ENVOY, b"", "NR"),
+        (404, {"server": "envoy"}, b"", "NR"),
+        (503, ENVOY, b"", "NC"),
+        (500, ENVOY, b"", "NC"),
+        (503, ENVOY, b"no healthy upstream", "UH"),
+        (503, ENVOY, CONNECT + b"reset reason: remote connection failure", "UF"),
+        (503, ENVOY, CONNECT + b"retried and the latest reset reason: remote connection failure", "UF"),
+        (503, ENVOY, CONNECT + b"reset reason: connection termination", "UC"),
+        (503, {**ENVOY, "x-envoy-overloaded": "true"}, CONNECT + b"reset reason: overflow", "UO"),
+        (
+            404,
+            {**ENVOY, "proxy-status": 'istio-envoy; error=destination_not_found; details="route_not_found; NR"'},
+            b"",
+            "NR",
+        ),
+        (500, {**ENVOY, "proxy-status": 'istio-envoy; error=x; details="cluster_not_found; NC"'}, b"a page", "NC"),
+        (503, {**ENVOY, "proxy-status": 'istio-envoy; error=x; details="upstream_reset{x}; URX,UF"'}, b"a page", "UF"),
+        # from its source
+        (503, ENVOY, CONNECT + b"reset reason: connection failure", "UF"),
+        (503, ENVOY, CONNECT + b"reset reason: connection timeout", "UF"),
+        (
+            503,
+            BEHIND,  # the sidecar of the pod said it, which to the gateway is an answer from behind
+            CONNECT + b"reset reason: local connection failure, transport failure reason: remote reset",
+            "UF",
+        ),
+        (503, ENVOY, CONNECT + b"reset reason: connection_termination", "UC"),
+        (503, ENVOY, CONNECT + b"reset reason: remote reset", "UR"),
+        (503, ENVOY, CONNECT + b"reset reason: overload manager reset", "HTTP 503"),
+        (502, ENVOY, CONNECT + b"reset reason: protocol error", "HTTP 502"),
+        # answers of the application, which go through Envoy and get its server header
+        (404, BEHIND, b"", "HTTP 404"),
+        (503, BEHIND, b"", "HTTP 503"),
+        (500, BEHIND, b"", "HTTP 500"),
+        (404, ENVOY, b"no such page", "HTTP 404"),
+        (404, {"server": "nginx"}, b"", "HTTP 404"),
+        (503, {}, b"", "HTTP 503"),
+        (200, ENVOY, b"no healthy upstream", ""),
+        (500, ENVOY, b"no healthy upstream", "HTTP 500"),
+        (503, ENVOY, b"<p>Backend said: no healthy upstream</p>", "HTTP 503"),
+        (503, ENVOY, b"<p>" + CONNECT + b"reset reason: overflow", "HTTP 503"),
+        (503, BEHIND | {"proxy-status": 'pod; details="x; UC", istio-envoy; details="x; UF"'}, b"", "UC"),
+        (503, ENVOY, b"fault filter abort", "HTTP 503"),
+        (504, ENVOY, b"upstream request timeout", "HTTP 504"),
+        (302, ENVOY, b"", "HTTP 302"),
+        (429, ENVOY, b"", "HTTP 429"),
+        (503, {**ENVOY, "proxy-status": 'istio-envoy; error=x; details="no_idea"'}, b"\xff\xfe", "HTTP 503"),
+    ],
+)
+def test_classes(status, headers, body, kind):
+    assert observed.classify(status, headers, body) == kind
+
+
+BODY = json.dumps(
+    {"podname": "reviews-v2-x", "reviews": [{"version": 3}, {"ok": True}], "0": {"a.b": 1}, "none": None}
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("options", "headers", "body", "version"),
+    [
+        (("reviews-(v[0-9]+)", None, None), {}, b"x reviews-v1 reviews-v2", "v1"),
+        (("reviews-(v[0-9]+)?", None, None), {}, b"reviews-", ""),
+        (("(v[0-9])", None, None), {"x-version": "v1"}, b"", ""),
+        ((None, "X-Version", None), {"x-version": " v2 "}, b"v1", "v2"),
+        ((None, "X-Version", None), {"version": "v2"}, b"v1", ""),
+        ((None, None, "podname"), {}, BODY, "reviews-v2-x"),
+        ((None, None, "reviews.0.version"), {}, BODY, "3"),
+        ((None, None, "reviews.1.ok"), {}, BODY, "true"),
+        ((None, None, "reviews.2.version"), {}, BODY, ""),
+        ((None, None, "reviews.-1.ok"), {}, BODY, ""),
+        ((None, None, "reviews.version"), {}, BODY, ""),
+        ((None, None, "podname.0"), {}, BODY, ""),
+        ((None, None, "reviews"), {}, BODY, ""),
+        ((None, None, "none"), {}, BODY, ""),
+        ((None, None, "0"), {}, BODY, ""),
+        ((None, None, "0"), {}, b'["v7"]', "v7"),
+        ((None, None, "podname"), {}, b"<html>", ""),
+        ((None, None, "podname"), {}, b"\xff", ""),
+        ((None, None, "0"), {}, b"[" * 100_000, ""),
+    ],
+)
+def test_versions_are_found(options, headers, body, version):
+    assert observed.version_finder(*options)(headers, body) == version
+
+
+def test_without_a_version_option_only_the_status_counts():
+    assert observed.version_finder(None, "", None) is None
+    assert observed.answer(200, {}, b"anything", None, 2.0) == Answer("", "", 2.0)
+    assert observed.answer(500, {}, b"v1", None, 2.0) == Answer("", "HTTP 500", 2.0)
+
+
+def test_versions_by_header_and_field_over_http(serve):
+    server = serve((200, b'{"pod": {"version": "v1"}}', {"x-version": "v2"}))
+    found = probe.core(params(server, version_pattern=None, version_header="X-Version"), False)
+    assert found["counts"] == {"v2": 40}
+    found = probe.core(params(server, version_pattern=None, version_field="pod.version"), False)
+    assert found["counts"] == {"v1": 40}
+
+
+@pytest.mark.parametrize("weights", [{"v1": 50, "v3": 50}, {"v1": 8, "v2": 1, "v3": 1}])
+def test_the_stated_rate_of_false_alarms_is_kept(weights):
+    """700 right runs at a rate that can be seen; below it with 99.99 % of such simulations, and not far below."""
+    rng, rate, runs = random.Random(20261126), 0.05, 700
+    names, shares = list(weights), list(weights.values())
+    answers = {name: Answer(name, "", 1.0) for name in names}
+    alarms = 0
+    for _run in range(runs):
+        seen = [answers[name] for name in rng.choices(names, shares, k=200)]
+        result = observed.summary(seen, weights, rate, 95)
+        alarms += bool(list(observed.problems(result, PARAMS, weights)))
+    assert rate * runs / 3 <= alarms <= rate * runs + 3.8 * math.sqrt(rate * (1 - rate) * runs)
+
+
+def test_10000_answers_are_judged_quickly():
+    rng = random.Random(7)
+    seen = [Answer(name, "", rng.random()) for name in rng.choices(["v1", "v2", "v3"], [90, 9, 1], k=10_000)]
+    started = time.process_time()
+    result = observed.summary(seen, {"v1": 90, "v2": 9, "v3": 1}, 1e-4, 95)
+    assert time.process_time() - started < 2
+    assert result["split"]["compatible"]
+    for version, share in {"v1": 90, "v2": 9, "v3": 1}.items():
+        low, high = result["versions"][version]["interval"]
+        assert low < share < high < low + 1.3
 
 
 @pytest.mark.parametrize(
@@ -144,20 +384,122 @@ def test_check_mode_sends_nothing(serve):
         ({"version_pattern": "("}, "no regular expression"),
         ({"version_pattern": "v1"}, "has 0 groups"),
         ({"version_pattern": "(a)(b)"}, "has 2 groups"),
-        ({"version_pattern": None, "expect": {"v1": 1}}, "Set version_pattern"),
+        ({"version_pattern": None, "expect": {"v1": 1}}, "Set version_pattern, version_header or version_field."),
+        ({"version_pattern": None, "version_header": "x version"}, "no name of a header"),
+        ({"version_pattern": None, "version_field": "a..b"}, "has an empty part"),
         ({"expect": {"v1": -1}}, "negative"),
         ({"requests": 0}, "Set requests to 1 or more"),
         ({"concurrency": 0}, "Set concurrency"),
         ({"timeout": -1}, "Set timeout"),
+        ({"max_errors": -1}, "Set max_errors to 0 or more"),
+        ({"max_error_percent": 100.1}, "max_error_percent is 100.1. Set it to 0 up to 100."),
+        ({"max_error_percent": math.nan}, "max_error_percent is nan"),
+        ({"false_alarm": 0.0}, "false_alarm is 0. Set it between 0 and 0.5"),
+        ({"false_alarm": 0.5}, "false_alarm is 0.5."),
+        ({"false_alarm": math.nan}, "false_alarm is nan"),
+        ({"confidence": 100.0}, "confidence is 100. Set it between 0 and 100"),
+        ({"max_duration_ms": {"p50": None, "p99": 0.0}}, "max_duration_ms.p99 is 0. Set it to more than 0"),
     ],
 )
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_bad_input_is_one_sentence(change, word, check_mode):
     with pytest.raises(MeshopsError) as failure:
-        traffic_probe.core({**PARAMS, **change}, check_mode)
+        probe.core({**PARAMS, **change}, check_mode)
     assert word in str(failure.value)
+    assert failure.value.result == {}
 
 
-def test_a_header_that_cannot_be_sent(serve):
-    with pytest.raises(MeshopsError, match="cannot be sent"):
-        traffic_probe.core(params(serve(V1), headers={"x": "a\nb"}, requests=1), False)
+def test_a_header_or_address_that_cannot_be_sent(serve):
+    for change in ({"headers": {"x": "a\nb"}}, {"resolve": "a" * 64}):
+        with pytest.raises(MeshopsError, match="cannot be sent"):
+            probe.core(params(serve(V1), **change, requests=100), False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version_header": "a", "version_field": "b"}, "version_pattern|version_header|version_field"),
+        ({"max_errors": 1, "max_error_percent": 1}, "max_errors|max_error_percent"),
+        ({"max_duration_ms": {"p95": 1}}, "max_duration_ms.p95"),
+        ({"max_duration_ms": {"p99": "fast"}}, "p99"),
+        ({"max_error_percent": 0.1, "version_field": "a", "max_duration_ms": {"p99": "250"}}, ""),
+    ],
+)
+def test_the_shared_arguments(options, message):
+    found = " ".join(validated(url=URL, **options).error_messages)
+    assert message in found if message else not found
+
+
+class Plugin(action.ActionModule):
+    def _execute_module(self, **kwargs):
+        self.executed = kwargs
+        return {"changed": False, "from": "module"}
+
+
+def plugin(args, check_mode=False, **changes):
+    settings = {"transport": "local", "become": None, "environment": [{}], "async_val": 0, **changes}
+    connection = SimpleNamespace(
+        _shell=SimpleNamespace(tmpdir=None), transport=settings["transport"], become=settings["become"]
+    )
+    task = SimpleNamespace(
+        args=args,
+        action="meshops.istio.traffic_probe",
+        check_mode=check_mode,
+        diff=False,
+        async_val=settings["async_val"],
+        environment=settings["environment"],
+    )
+    made = Plugin(task, connection, SimpleNamespace(check_mode=check_mode), None, None, None)
+    made.lines, made.executed, made._load_name = [], None, "meshops.istio.traffic_probe"
+    made._display = SimpleNamespace(display=made.lines.append)
+    return made
+
+
+def arguments(server, **changes):
+    return {"url": f"http://127.0.0.1:{server.server_address[1]}/", "version_pattern": "reviews-(v[0-9]+)", **changes}
+
+
+def test_the_action_runs_here_and_shows_long_runs(serve, monkeypatch):
+    monkeypatch.setattr(probe, "PROGRESS_SECONDS", math.inf)
+    server = serve(V1)
+    short = plugin(arguments(server, requests="999"))
+    assert short.run(task_vars={})["counts"] == {"v1": 999}
+    assert short.lines == [] and short.executed is None
+    long = plugin(arguments(server, requests=1000))
+    assert long.run(task_vars={})["counts"] == {"v1": 1000}
+    assert long.lines == ["traffic_probe: 1000 of 1000 requests, 0 errors"]
+
+
+def test_the_action_fails_with_the_figures(serve):
+    result = plugin(arguments(serve((404, b"")), requests=3)).run(task_vars={})
+    assert result["failed"] and "3 of 3" in result["msg"] and result["errors"] == {"HTTP 404": 3}
+
+
+def test_the_action_sends_nothing_in_check_mode(serve):
+    server = serve(V1)
+    assert plugin(arguments(server), check_mode=True).run(task_vars={})["skipped"]
+    assert server.seen == []
+
+
+def test_the_action_refuses_wrong_arguments(serve):
+    server = serve(V1)
+    for change, words in (
+        ({"version_field": "a"}, "mutually exclusive: version_pattern"),
+        ({"max_duration_ms": {"p95": 1}}, r"Unsupported parameters .*max_duration_ms\.p95"),
+    ):
+        result = plugin(arguments(server, **change)).run(task_vars={})
+        assert result["failed"]
+        assert re.search(words, result["msg"])
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"transport": "ssh"}, {"become": object()}, {"async_val": 60}, {"environment": [{"SSL_CERT_FILE": "/ca.pem"}]}],
+)
+def test_the_action_falls_back_to_the_module(serve, change):
+    server = serve(V1)
+    made = plugin(arguments(server), **change)
+    assert made.run(task_vars={})["from"] == "module"
+    assert made.executed["wrap_async"] == change.get("async_val", 0)
+    assert server.seen == []

@@ -91,6 +91,59 @@ def test_a_wrong_split_is_found(real, wanted, number):
     assert found >= 270
 
 
+@pytest.mark.parametrize(
+    ("successes", "number", "confidence", "low", "high"),
+    [
+        (5, 20, 0.95, 0.086571, 0.491046),
+        (10, 100, 0.95, 0.049005, 0.176223),
+        (1, 10, 0.95, 0.002529, 0.445016),
+        (5, 10, 0.95, 0.187086, 0.812914),
+        # closed forms for none and all
+        (0, 10, 0.95, 0.0, 1 - 0.025 ** (1 / 10)),
+        (0, 10_000, 0.95, 0.0, 1 - 0.025 ** (1 / 10_000)),
+        (10_000, 10_000, 0.95, 0.025 ** (1 / 10_000), 1.0),
+        (1, 1, 0.9, 0.05, 1.0),
+        (0, 0, 0.95, 0.0, 1.0),
+    ],
+)
+def test_clopper_pearson(successes, number, confidence, low, high):
+    found = statistics.clopper_pearson(successes, number, confidence)
+    assert found == pytest.approx((low, high), abs=1e-6)
+    mirrored = statistics.clopper_pearson(number - successes, number, confidence)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-6)
+
+
+@pytest.mark.parametrize(("successes", "number"), [(1, 10_000), (77, 10_000), (5000, 10_000), (9990, 10_000), (3, 37)])
+@pytest.mark.parametrize("confidence", [0.01, 0.5, 0.95, 0.9999])
+def test_the_bounds_are_where_the_tails_have_their_share(successes, number, confidence):
+    """By sums without logarithms, which is an independent way to the same tails."""
+    low, high = statistics.clopper_pearson(successes, number, confidence)
+    assert 0 < low < successes / number < high < 1
+    assert tail(number, low, range(successes, number + 1)) == pytest.approx((1 - confidence) / 2, rel=1e-6)
+    assert tail(number, high, range(successes + 1)) == pytest.approx((1 - confidence) / 2, rel=1e-6)
+
+
+def tail(number, share, outcomes):
+    """The distribution from its mode to both sides, normalised by its own sum."""
+    mode, odds = int((number + 1) * share), share / (1 - share)
+    weights = {mode: 1.0}
+    for k in range(mode, number):
+        weights[k + 1] = weights[k] * odds * (number - k) / (k + 1)
+    for k in range(mode, 0, -1):
+        weights[k - 1] = weights[k] / odds * k / (number - k + 1)
+    return math.fsum(weights[k] for k in outcomes) / math.fsum(weights.values())
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5])
+def test_the_interval_covers_the_share_often_enough(share):
+    """Summed over every possible outcome, not simulated."""
+    number, covered = 150, 0.0
+    for k in range(number + 1):
+        low, high = statistics.clopper_pearson(k, number)
+        covered += math.comb(number, k) * share**k * (1 - share) ** (number - k) * (low <= share <= high)
+    assert 0.95 <= covered < 0.9999
+
+
 def draw(rng, weights, number):
     return Counter(rng.choices(list(weights), list(weights.values()), k=number))
 

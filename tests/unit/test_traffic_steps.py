@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import model, plan
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import model, provision
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.steps import (
     Change,
     Subset,
+    mentioned_subsets,
     named_subsets,
     order,
     owned_subsets,
@@ -147,23 +148,36 @@ def test_changes_that_would_lose_requests_are_refused(changes, routes, rules, wo
 
 def test_weightless_destinations_do_not_keep_a_subset():
     change = Change(dr("v1", "v2"), dr("v1"))
-    assert len(order([change], [vs(v1=1, v2=0)], [change.before], DOMAIN)) == 1
+    obj = vs(v1=1, v2=0)
+    assert len(order([change], [obj], [change.before], DOMAIN)) == 1
+    assert named_subsets(obj, DOMAIN) == {subset("v1")}
+    assert mentioned_subsets(obj, DOMAIN) == {subset("v1"), subset("v2")}
+    assert mentioned_subsets(vs(v1=1, mirror="v3"), DOMAIN) == {subset("v1"), subset("v3")}
+    assert mentioned_subsets(None, DOMAIN) == named_subsets(None, DOMAIN) == owned_subsets(None, DOMAIN) == set()
 
 
 def test_a_subset_comes_and_goes_with_a_rule_of_ours():
-    change = plan.change_subset(REVIEWS, "v1", [])
+    change = provision.change_subset(REVIEWS, "v1", [])
     assert change.before is None
-    assert plan.remove_subset(REVIEWS, "v1", [change.after]) == Change(change.after, None)
-    more = plan.change_subset(REVIEWS, "v2", [change.after], {"app": "x"}, {"loadBalancer": {"simple": "RANDOM"}})
+    assert provision.remove_subset(REVIEWS, "v1", [change.after]) == Change(change.after, None)
+    more = provision.change_subset(REVIEWS, "v2", [change.after], {"app": "x"}, {"loadBalancer": {"simple": "RANDOM"}})
     assert model.subsets_of([more.after]) == {"v1": {"version": "v1"}, "v2": {"app": "x"}}
-    assert plan.remove_subset(REVIEWS, "v2", [more.after]).after == change.after
-    assert plan.remove_subset(REVIEWS, "v9", [more.after]) == Change(None, None)
-    assert order([plan.remove_subset(REVIEWS, "v9", [])], [], [], DOMAIN) == ()
+    assert provision.remove_subset(REVIEWS, "v2", [more.after]).after == change.after
+    assert provision.remove_subset(REVIEWS, "v9", [more.after]) == Change(None, None)
+    assert order([provision.remove_subset(REVIEWS, "v9", [])], [], [], DOMAIN) == ()
     foreign = dr("v1")
-    assert plan.remove_subset(REVIEWS, "v1", [foreign]).after["spec"] == {"host": "reviews"}
+    assert provision.remove_subset(REVIEWS, "v1", [foreign]).after["spec"] == {"host": "reviews"}
     with pytest.raises(MeshopsError, match=r"DestinationRule b/wide for \*.local governs it"):
         wide = {**dr(host="*.local"), "metadata": {"name": "wide", "namespace": "b"}}
-        plan.change_subset(REVIEWS, "v1", [wide])
+        provision.change_subset(REVIEWS, "v1", [wide])
+
+
+def test_a_subset_is_edited_in_the_rule_that_has_it():
+    other = {**dr("v2"), "metadata": {"name": "other", "namespace": "b"}}
+    change = provision.change_subset(REVIEWS, "v2", [dr("v1"), other], {"app": "x"})
+    assert change.before is other
+    assert provision.change_subset(REVIEWS, "v3", [dr("v1"), other]).before == other, "else the first one, by name"
+    assert provision.remove_subset(REVIEWS, "v2", [dr("v1"), other]).before is other
 
 
 # --- properties ---------------------------------------------------------------------------------------------------

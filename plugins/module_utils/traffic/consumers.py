@@ -35,12 +35,44 @@ def proxy_kind(pod: Mapping[str, Any]) -> str:
 def gateways_of(virtual_service: Mapping[str, Any]) -> list[str]:
     """Return the gateways of the object as `namespace/name`, or `mesh` for all sidecars."""
     namespace = model.namespace_of(virtual_service)
+    if model.form_of(virtual_service) is model.GATEWAY:
+        return [
+            MESH if parent.get("kind") == "Service" else f"{parent.get('namespace') or namespace}/{parent.get('name')}"
+            for parent in _parents(virtual_service)
+        ]
     names = model.list_of(model.spec_of(virtual_service).get("gateways")) or [MESH]
     return [name if name == MESH or "/" in name else f"{namespace}/{name}" for name in names]
 
 
+def _parents(route: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [model.dict_of(parent) for parent in model.list_of(model.spec_of(route).get("parentRefs"))]
+
+
+def parent_selectors(route: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """Return the labels of the pods of each Gateway of the Gateway API that an HTTPRoute or GRPCRoute is bound to."""
+    return {
+        label: {"gateway.networking.k8s.io/gateway-name": label.split("/", 1)[1]}
+        for label in gateways_of(route)
+        if label != MESH
+    }
+
+
+def parent_services(route: Mapping[str, Any], domain: str) -> set[str]:
+    """Return the full names of the Services whose requests inside the mesh an HTTPRoute or GRPCRoute takes."""
+    namespace = model.namespace_of(route)
+    return {
+        model.Service(str(parent.get("name")), parent.get("namespace") or namespace, domain).fqdn
+        for parent in _parents(route)
+        if parent.get("kind") == "Service"
+    }
+
+
 def is_exported_to(virtual_service: Mapping[str, Any], namespace: str) -> bool:
     """Tell whether the proxies of the namespace may see the object; without exportTo all may."""
+    if model.form_of(virtual_service) is model.GATEWAY:
+        # a route beside another namespace's Service is for the callers of its own namespace
+        own = model.namespace_of(virtual_service)
+        return namespace == own or any((parent.get("namespace") or own) == own for parent in _parents(virtual_service))
     scopes = model.list_of(model.spec_of(virtual_service).get("exportTo")) or ["*"]
     return any(
         scope in ("*", namespace) or (scope == "." and namespace == model.namespace_of(virtual_service))

@@ -85,6 +85,12 @@ def new_virtual_service(service: Service, name: str, wanted: Mapping[Destination
     return made
 
 
+def plain_virtual_service(service: Service, name: str) -> dict[str, Any]:
+    """Return a VirtualService of ours that sends everything to the Service, as the mesh does without it."""
+    spec = {"hosts": [service.name], "http": [{"route": [{"destination": {"host": service.name}}]}]}
+    return model.new_object("VirtualService", service.namespace, name, spec)
+
+
 def new_http_route(service: Service, name: str, wanted: Mapping[Destination, int]) -> dict[str, Any]:
     """Return an HTTPRoute of ours for callers inside the mesh; each destination needs a port (MeshopsError)."""
     backends = []

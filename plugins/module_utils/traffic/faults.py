@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any, Optional
 
@@ -26,11 +26,15 @@ _MILLISECOND = Fraction(1, 1000)
 
 @dataclass(frozen=True)
 class Fault:
-    """What is injected: `delay` and `abort` as Istio's objects, at least one of them; `expires`: a time or ""."""
+    """What is injected: `delay` and `abort` as Istio's objects, at least one of them.
+
+    expires: a time, a length from `now` such as 30m, or "" for never; now: with a time zone.
+    """
 
     delay: Optional[Mapping[str, Any]] = None
     abort: Optional[Mapping[str, Any]] = None
     expires: str = ""
+    now: Optional[datetime] = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Injected:
 def delay(length: str, percent: Any = 100) -> dict[str, Any]:
     """Return a delay of a length such as 2s for a percentage of the requests; MeshopsError when one is wrong."""
     found = seconds(length)
-    if found is None or found < _MILLISECOND:
+    if found is None or found < _MILLISECOND or found % _MILLISECOND:
         raise MeshopsError(
             f"The delay is {length!r}, which is no duration of 1ms or more (for example 2s). Correct it."
         )
@@ -83,8 +87,6 @@ def set_fault(obj: Mapping[str, Any], index: int, fault: Fault) -> Mapping[str, 
     wanted = {key: value for key, value in (("delay", fault.delay), ("abort", fault.abort)) if value}
     if not wanted:
         raise MeshopsError("The fault has neither a delay nor an abort. Give one of them.")
-    if fault.expires:
-        moment(fault.expires)
     mark = marks.of(obj, route, _PART, _NAMES) or _first_mark(route)
     live = dict(model.dict_of(route.get("fault")))
     for kind in ("delay", "abort"):
@@ -98,9 +100,24 @@ def set_fault(obj: Mapping[str, Any], index: int, fault: Fault) -> Mapping[str, 
             live.pop(kind, None)
         elif kind in wanted:
             live[kind] = leaves.merge(live.get(kind), _without_others(live.get(kind), wanted[kind]))
-    mark = {**mark, "parts": sorted(wanted), "expires": fault.expires}
+    same = live == route.get("fault") and mark["parts"] == sorted(wanted)
+    mark = {**mark, "parts": sorted(wanted), "expires": _expiry(fault, str(mark.get("expires") or "") if same else "")}
     edited = obj if live == route.get("fault") else leaves.with_fields(obj, index, {"fault": live})
     return marks.put(edited, route, _PART, mark)
+
+
+def _expiry(fault: Fault, known: str) -> str:
+    """Return the time at which the fault is over; known: that of the same fault when it is there already."""
+    length = seconds(fault.expires) if fault.expires else None
+    if length is None or fault.now is None:
+        found = moment(fault.expires) if fault.expires else None
+        if found and fault.now and found <= fault.now:
+            raise MeshopsError(f"expires is {fault.expires}, which is over. Give a later time, or state: absent.")
+        return fault.expires
+    if known:
+        return known  # another run of the same task does not make it longer
+    over = fault.now + timedelta(seconds=float(length))
+    return over.astimezone(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _first_mark(route: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Optional
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import model
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import marks, model
 
-ANNOTATION = "meshops.istio/journal"
+ANNOTATION = model.BOOKKEEPING[0]
 LIMIT = 10  # changes; the first one is kept beside the last nine, as it has the object as it was
 SIZE_LIMIT = 96 * 1024  # bytes of the annotation; all annotations of an object share 256 KiB
 _SPEC_LIMIT = 4 * 1024 * 1024  # bytes of a spec that is unpacked
@@ -42,6 +42,7 @@ class Change:
 
     number: counts from 1; when: time as text; what: in words; by: who; point: a name for the state before it, or "";
     packed: the spec before, zlib and base64, "" when the object was created; before, after: sha256 of the specs;
+    marks: our marks before, as text; result: the spec after, packed likewise, of the last change only;
     back: for an undo the number of the oldest change that it undid, else 0.
     """
 
@@ -54,6 +55,8 @@ class Change:
     packed: str = ""
     point: str = ""
     back: int = 0
+    marks: str = ""
+    result: str = ""
 
 
 def digest(spec: Any) -> str:
@@ -101,9 +104,15 @@ def _append(
     changes = read(before) if before is not None else []
     former = {}
     if before is not None:
-        former = {"before": digest(before.get("spec")), "packed": _pack(before.get("spec"))}
+        former = {
+            "before": digest(before.get("spec")),
+            "packed": _pack(before.get("spec")),
+            "marks": str(_annotations(before).get(marks.ANNOTATION) or ""),
+        }
     number = changes[-1].number + 1 if changes else 1
-    changes.append(Change(number=number, after=digest(after.get("spec")), **former, **fields))
+    changes = [replace(change, result="") for change in changes]
+    spec = after.get("spec")
+    changes.append(Change(number=number, after=digest(spec), result=_pack(spec), **former, **fields))
     return _with_journal(after, _bounded(changes))
 
 
@@ -121,9 +130,16 @@ def _text(changes: list[Change]) -> str:
 
 
 def _with_journal(obj: Mapping[str, Any], changes: list[Change]) -> dict[str, Any]:
+    return _with_annotation(obj, ANNOTATION, _text(changes))
+
+
+def _with_annotation(obj: Mapping[str, Any], name: str, text: str) -> dict[str, Any]:
     edited = copy.deepcopy(dict(obj))
     metadata = edited.setdefault("metadata", {})
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION: _text(changes)}
+    annotations = {**(metadata.get("annotations") or {}), name: text}
+    metadata["annotations"] = {key: value for key, value in annotations.items() if key != name or text}
+    if not metadata["annotations"]:
+        del metadata["annotations"]
     return edited
 
 
@@ -133,17 +149,27 @@ def _pack(spec: Any) -> str:
 
 def spec_before(change: Change, obj: Mapping[str, Any]) -> Any:
     """Return the spec that the change found; MeshopsError when its record is damaged."""
-    try:
-        packed = base64.b64decode(change.packed, validate=True)
-        content = zlib.decompressobj().decompress(packed, _SPEC_LIMIT)
-        if hashlib.sha256(content).hexdigest() == change.before:
-            return json.loads(content)
-    except (binascii.Error, zlib.error, ValueError):
-        pass
+    spec = _unpack(change.packed, change.before)
+    if spec is not None:
+        return spec
     raise MeshopsError(
         f"The journal of {model.kind_of(obj)} {model.label(obj)} has change {change.number} damaged."
         " Go back to another point."
     )
+
+
+def last_written(obj: Mapping[str, Any]) -> Any:
+    """Return the spec as the last change in the journal left it, None when that is not known."""
+    changes = read(obj)
+    return _unpack(changes[-1].result, changes[-1].after) if changes else None
+
+
+def _unpack(packed: str, checksum: str) -> Any:
+    try:
+        content = zlib.decompressobj().decompress(base64.b64decode(packed, validate=True), _SPEC_LIMIT)
+        return json.loads(content) if hashlib.sha256(content).hexdigest() == checksum else None
+    except (binascii.Error, zlib.error, ValueError):
+        return None
 
 
 def in_effect(obj: Mapping[str, Any]) -> list[Change]:
@@ -155,6 +181,13 @@ def in_effect(obj: Mapping[str, Any]) -> list[Change]:
         else:
             found.append(change)
     return found
+
+
+def is_undo(before: Optional[Mapping[str, Any]], after: Mapping[str, Any]) -> bool:
+    """Tell whether `after` was made of `before` by undo(), which has recorded itself."""
+    known = read(before) if before is not None else []
+    changes = read(after)
+    return len(changes) > 0 and changes[-1:] != known[-1:] and changes[-1].back > 0
 
 
 def hand_edit(obj: Mapping[str, Any]) -> bool:
@@ -170,7 +203,7 @@ def undo(
 
     The very same object when it is like that already; None when it did not exist then: it is to be deleted.
     MeshopsError when the journal does not go back so far, or when somebody edited the spec by hand since and `force`
-    is not set. Only the spec goes back: labels and annotations stay as they are.
+    is not set. Only the spec and our marks go back: labels and other annotations stay as they are.
     """
     target = _target(obj, steps, point)
     if target is None:
@@ -187,7 +220,8 @@ def undo(
     if point and digest(spec) == digest(obj.get("spec")):
         return obj
     what = f"back to {point}" if point else f"back before change {target.number}"
-    return _append(obj, {**obj, "spec": spec}, {**asdict(stamp), "what": what, "back": target.number})
+    gone_back = _with_annotation({**obj, "spec": spec}, marks.ANNOTATION, target.marks)
+    return _append(obj, gone_back, {**asdict(stamp), "what": what, "back": target.number})
 
 
 def _target(obj: Mapping[str, Any], steps: int, point: str) -> Optional[Change]:

@@ -77,3 +77,10 @@ def with_fields(obj: Mapping[str, Any], index: int, fields: Mapping[str, Any]) -
         else:
             route[name] = copy.deepcopy(value)
     return edited
+
+
+def with_entries(obj: Mapping[str, Any], section: str, index: int, field: str, entries: list) -> dict[str, Any]:
+    """Return the object with the destinations of one route of any protocol replaced; field: their name in it."""
+    edited = copy.deepcopy(dict(obj))
+    edited["spec"][section][index][field] = copy.deepcopy(entries)
+    return edited

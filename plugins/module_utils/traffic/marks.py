@@ -14,16 +14,17 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.traffic import model
 
-ANNOTATION = "meshops.istio/marks"
+ANNOTATION = model.BOOKKEEPING[1]
 
 
 def key_of(route: Mapping[str, Any]) -> str:
     """Return what a route is known by."""
     if route.get("name"):
         return str(route["name"])
-    text = json.dumps(route.get("match") or [], sort_keys=True)
+    text = json.dumps(route.get("match") or route.get("matches") or [], sort_keys=True)
     return f"#{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -48,11 +49,29 @@ def of(obj: Mapping[str, Any], route: Mapping[str, Any], part: str, names: str) 
 
 
 def put(obj: Mapping[str, Any], route: Mapping[str, Any], part: str, mark: Any) -> Mapping[str, Any]:
-    """Return the object with the mark of one part of the route, without it when it is None."""
+    """Return the object with the mark of one part of the route, without it when it is None.
+
+    MeshopsError when another route could not be told from this one.
+    """
+    if mark is not None:
+        _refuse_twins(obj, route, part)
     known = read(obj)
     mine = {**known.get(key_of(route), {}), part: mark}
     mine = {name: value for name, value in mine.items() if value is not None}
     return _write(obj, {**known, key_of(route): mine})
+
+
+def _refuse_twins(obj: Mapping[str, Any], route: Mapping[str, Any], part: str) -> None:
+    sections = part.split(".")[1:] or ("http", "rules")  # those of other protocols have parts of their own
+    twins = [
+        at for section, at, other in model.routes_of(obj) if section in sections and key_of(other) == key_of(route)
+    ]
+    if len(twins) > 1:
+        shared = f"the name {route['name']}" if route.get("name") else "no name and the same match"
+        raise MeshopsError(
+            f"{model.kind_of(obj)} {model.label(obj)} has {len(twins)} routes with {shared}, so that it could not be"
+            " told later which one was changed. Give each a name of its own first."
+        )
 
 
 def forget(obj: Mapping[str, Any], route: Mapping[str, Any]) -> Mapping[str, Any]:

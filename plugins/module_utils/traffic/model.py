@@ -20,6 +20,8 @@ API_VERSION = "networking.istio.io/v1"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OWNER = "meshops.istio"
 ROOT_NAMESPACE = "istio-system"
+BOOKKEEPING = ("meshops.istio/journal", "meshops.istio/marks")  # annotations of ours, no part of a diff
+RULE_PREFIX = "meshops-"  # of the names of routes that are rules of ours
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,16 @@ def new_object(
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
+def unmarked(obj: Optional[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
+    """Return the object without our bookkeeping, as a diff shows it."""
+    annotations = dict_of(dict_of((obj or {}).get("metadata")).get("annotations"))
+    if obj is None or not set(annotations) & set(BOOKKEEPING):
+        return obj
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "annotations"}
+    left = {key: value for key, value in annotations.items() if key not in BOOKKEEPING}
+    return {**obj, "metadata": {**metadata, **({"annotations": left} if left else {})}}
+
+
 def spec_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the spec of an object, {} without one."""
     return dict_of(obj.get("spec"))
@@ -164,6 +176,13 @@ def routes_of(obj: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, A
         for index, route in enumerate(list_of(spec_of(obj).get(section))):
             if isinstance(route, dict):
                 yield section, index, route
+
+
+def position_of(obj: Mapping[str, Any], section: str, index: int) -> str:
+    """Return what a route is called by its position, as `http[0]`: rules of ours are not counted, they come and go."""
+    before = list_of(spec_of(obj).get(section))[:index]
+    ours = sum(str(dict_of(route).get("name") or "").startswith(RULE_PREFIX) for route in before)
+    return f"{section}[{index - ours}]"
 
 
 def entries_of(obj: Mapping[str, Any], route: Mapping[str, Any]) -> list:

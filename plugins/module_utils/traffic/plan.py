@@ -1,136 +1,155 @@
 # Copyright: (c) 2026, meshops maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: the ordered writes of one traffic change: make before break. Pure."""
+"""Private to this collection: from one task's wish to its ordered writes: tidy up, change, record, order. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Optional
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple, Optional
 
-from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit, model, targets
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import faults, journal, model, targets
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.journal import Stamp
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Service
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.steps import Change, Step, order
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.subsets import (
-    add_subsets,
-    new_destination_rule,
-    set_subset,
-)
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.subsets import remove_subset as without_subset
-from ansible_collections.meshops.istio.plugins.module_utils.traffic.targets import Request, Target
+from ansible_collections.meshops.istio.plugins.module_utils.traffic.steps import Change, Step, Subset, order
+
+ROUTE_KINDS = ("VirtualService", *model.GATEWAY_KINDS)
+
+
+@dataclass(frozen=True)
+class World:
+    """What is there for one Service: all objects with routes, and all DestinationRules."""
+
+    service: Service
+    routes: Sequence[Mapping[str, Any]]
+    rules: Sequence[Mapping[str, Any]]
+
+    def after(self, changes: Sequence[Change]) -> World:
+        """Return the world with the changes made."""
+        return replace(self, routes=_applied(self.routes, changes, False), rules=_applied(self.rules, changes, True))
+
+
+class Wish(NamedTuple):
+    """What a task wants of a world.
+
+    changes: of any objects, in any order; main: the change of the object that the task is about, in them or not;
+    needs: where requests are sent by it; what: the change in words; effective: the result in words of the task;
+    takes_back: whether it only takes away what was put there before.
+    """
+
+    changes: Sequence[Change]
+    main: Change
+    needs: Sequence[Subset] = ()
+    what: str = ""
+    effective: Optional[Mapping[str, Any]] = None
+    takes_back: bool = False
+
+
+Intent = Callable[[World], Wish]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in a safe order; `before` and `after` are the object with the route, `subsets` the labels of each."""
+    """The writes of a task in a safe order; `main`: the object that it is about, as it is and as it will be.
+
+    needs: subsets and Services that have to have a ready pod; expired: what was removed because its time is over.
+    """
 
     steps: tuple[Step, ...]
-    before: Optional[Mapping[str, Any]]
-    after: Mapping[str, Any]
-    subsets: Mapping[str, Mapping[str, str]]
+    main: Change
+    world: World
+    needs: tuple[Subset, ...] = ()
+    expired: tuple[str, ...] = ()
+    effective: Optional[Mapping[str, Any]] = None
+    takes_back: bool = False
+
+    @property
+    def changes(self) -> list[Change]:
+        """The objects that are changed, as they are and as they will be."""
+        return _merged([Change(step.before, step.after) for step in self.steps])
 
 
-def plan_split(request: Request, routes: list, destination_rules: list) -> Plan:
-    """Return what has to be written for the split; no steps when it is in effect. MeshopsError when it is refused."""
-    target = targets.choose(routes, request)
-    before = target.obj
-    after = _split(request, target)
-    changes: list[Change] = []
-    subsets: Mapping[str, Mapping[str, str]] = {}
-    if not _between_services(request, after):
-        changes, subsets = _provide_subsets(request, destination_rules, model.namespace_of(after))
-    if after is not before:
-        changes.append(Change(before, after))
-    return Plan(order(changes, routes, destination_rules, request.service.domain), before, after, subsets)
+def planned(  # noqa: PLR0917 - the wish, then who makes it when
+    world: World, intent: Intent, now: datetime, stamp: Stamp, point: str = "", tidy: bool = True
+) -> Plan:
+    """Return what has to be written so that the intent holds; no steps when it does. MeshopsError when it is refused.
 
-
-def _split(request: Request, target: Target) -> Mapping[str, Any]:
-    service, before = request.service, target.obj
-    if before is not None:
-        wanted = targets.destinations(request, _between_services(request, before))
-        return edit.set_weights(before, target.indexes, service, wanted, target.section)
-    if request.api == "gateway":
-        return edit.new_http_route(service, target.name, targets.destinations(request, True))
-    return edit.new_virtual_service(service, target.name, targets.destinations(request, request.services))
-
-
-def _between_services(request: Request, obj: Mapping[str, Any]) -> bool:
-    return request.services or model.form_of(obj) is model.GATEWAY
-
-
-def _provide_subsets(
-    request: Request, rules: list, route_namespace: str
-) -> tuple[list[Change], Mapping[str, Mapping[str, str]]]:
-    service = request.service
-    governing = model.governing_rules(rules, service, route_namespace)
-    subsets = model.subsets_of(governing)
-    missing = [name for name in request.weights if name not in subsets]
-    if not missing:
-        return [], subsets
-    if not governing:
-        change = Change(None, _free_rule(service, rules, request.weights))
-    elif model.is_exact(governing[0], service) and model.is_ours(governing[0]):
-        change = Change(governing[0], add_subsets(governing[0], missing))
-    else:
-        raise MeshopsError(_refusal(service, missing, list(subsets), governing[0]))
-    return [change], {**subsets, **model.subsets_of([change.after])}
-
-
-def _free_rule(service: Service, rules: list, names: Mapping[str, int]) -> dict[str, Any]:
-    rule = new_destination_rule(service, names)
-    if any(isinstance(other, dict) and model.label(other) == model.label(rule) for other in rules):
-        raise MeshopsError(
-            f"{service} has no DestinationRule, and the name {model.label(rule)} is taken by that of another host."
-            f" Write one for {service.name} with the subsets {', '.join(names)}."
-        )
-    return rule
-
-
-def change_subset(
-    service: Service,
-    name: str,
-    rules: list,
-    labels: Optional[Mapping[str, str]] = None,
-    traffic_policy: Optional[Mapping[str, Any]] = None,
-) -> Change:
-    """Return the change that gives the Service a subset of these labels and settings; see subsets.set_subset.
-
-    The DestinationRule that has the subset already is edited, else the first one for the Service, else one is made.
+    Faults of ours whose time is over are removed with it from the objects of the Service. The objects with routes
+    get an entry in their journal; point: a name there for the state before; tidy: whether to remove such faults.
     """
-    exact = _exact_rules(service, rules)
-    having = [rule for rule in exact if name in model.subsets_of([rule])]
-    for rule in (*having, *exact):
-        return Change(rule, set_subset(rule, name, labels, traffic_policy))
-    wildcard = model.governing_rules(rules, service, service.namespace)
-    if wildcard:
-        raise MeshopsError(_refusal(service, [name], [], wildcard[0]))
-    return Change(None, set_subset(_free_rule(service, rules, {name: 1}), name, labels, traffic_policy))
+    world = world.after(())  # without what is no object at all
+    tidied, expired = _tidied(world, now) if tidy else ([], [])
+    wish = intent(world.after(tidied))
+    changes = _merged([*tidied, *wish.changes])
+    recorded = [_recorded(change, wish.what, stamp, point, wish.changes) for change in changes]
+    steps = order(recorded, world.routes, world.rules, world.service.domain)
+    main = next((c for c in recorded if _identity(c) == _identity(wish.main)), wish.main)
+    return Plan(steps, main, world, tuple(wish.needs), tuple(expired), wish.effective, wish.takes_back)
 
 
-def remove_subset(service: Service, name: str, rules: list) -> Change:
-    """Return the change that takes the subset from the Service, and a DestinationRule of ours with the last one."""
-    rule = next((rule for rule in _exact_rules(service, rules) if name in model.subsets_of([rule])), None)
-    if rule is None:
-        return Change(None, None)
-    after = without_subset(rule, name)
-    return Change(rule, None if model.is_ours(rule) and set(after["spec"]) == {"host"} else after)
+def _tidied(world: World, now: datetime) -> tuple[list[Change], list[str]]:
+    changes, told = [], []
+    for obj in world.routes:
+        if model.kind_of(obj) == "VirtualService" and concerns(obj, world.service):
+            found = faults.expired(obj, now)
+            if found:
+                changes.append(Change(obj, faults.remove_expired(obj, now)))
+                told += [f"{fault.route} of VirtualService {model.label(obj)} ({fault.expires})" for fault in found]
+    return changes, told
 
 
-def _exact_rules(service: Service, rules: list) -> list[Mapping[str, Any]]:
-    governing = model.governing_rules(rules, service, service.namespace)
-    return [rule for rule in governing if model.is_exact(rule, service)]
-
-
-def _refusal(service: Service, missing: list[str], subsets: list[str], rule: Mapping[str, Any]) -> str:
-    noun = "subset" if len(missing) == 1 else "subsets"
-    problem = f"{service} has no {noun} {', '.join(missing)} (subsets: {', '.join(subsets) or 'none'})"
-    if model.is_exact(rule, service):
-        where = model.name_of(rule) if model.namespace_of(rule) == service.namespace else model.label(rule)
-        return f"{problem}. Correct weights, or add the {noun} to DestinationRule {where}."
-    wildcard = f"DestinationRule {model.label(rule)} for {model.spec_of(rule).get('host')}"
-    return (
-        f"{problem}: {wildcard} governs it, and a new one would end its policy."
-        f" Write a DestinationRule for {service.name} with the {noun} and that policy."
+def concerns(obj: Mapping[str, Any], service: Service) -> bool:
+    """Tell whether an object routes the requests of the Service or sends requests to it."""
+    # the host * of a gateway is not the Service
+    if targets.takers([obj], service):
+        return True
+    return any(
+        where is not None and where.host == service.fqdn
+        for _section, _at, route in model.routes_of(obj)
+        for where in (model.destination(obj, entry, service.domain) for entry in model.entries_of(obj, route))
     )
+
+
+def _recorded(change: Change, what: str, stamp: Stamp, point: str, wished: Sequence[Change]) -> Change:
+    if change.after is None or model.kind_of(change.after) not in ROUTE_KINDS or "kind" not in change.after:
+        return change
+    if journal.is_undo(change.before, change.after):
+        return change
+    mine = any(_identity(change) == _identity(other) and other.before != other.after for other in wished)
+    return Change(
+        change.before,
+        journal.record(change.before, change.after, what if mine else "expired faults removed", stamp, point),
+    )
+
+
+def _identity(change: Change) -> tuple[str, str]:
+    obj = change.after or change.before or {}
+    return model.kind_of(obj), model.label(obj)
+
+
+def _merged(changes: Sequence[Change]) -> list[Change]:
+    """Return one change for each object: from its first state to its last."""
+    found: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        if change.before is None and change.after is None:
+            continue
+        first = found.get(_identity(change), change)
+        found[_identity(change)] = Change(first.before, change.after)
+    return [change for change in found.values() if change.before != change.after]
+
+
+def _applied(objects: Sequence[Mapping[str, Any]], changes: Sequence[Change], rules: bool) -> list[Mapping[str, Any]]:
+    """Return the objects with the changes of those of their sort made, each in its place and new ones at the end."""
+    made = {
+        _identity(change): change.after
+        for change in _merged(changes)
+        if ((change.after or change.before or {}).get("kind") == "DestinationRule") is rules
+    }
+    kept = []
+    for obj in filter(model.is_object, objects):
+        key = model.kind_of(obj), model.label(obj)
+        after = made.pop(key, obj)
+        kept += [after] if after is not None else []
+    return [*kept, *(obj for obj in made.values() if obj is not None)]

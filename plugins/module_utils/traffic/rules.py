@@ -19,7 +19,7 @@ from ansible_collections.meshops.istio.plugins.module_utils.traffic import edit,
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Destination, Service
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.weights import Split, action_of, new_entry
 
-PREFIX = "meshops-"
+PREFIX = model.RULE_PREFIX
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # what belongs to a route itself and is not handed down to the rules made of it
 _OWN = ("name", "match", "route", "fault")
@@ -155,7 +155,10 @@ def _redirected(
     """Return the VirtualService with the destinations of an existing rule as they are wanted."""
     if rule.destinations is not None:
         return edit.set_weights(virtual_service, [index], service, rule.destinations)
-    entries = model.list_of(virtual_service["spec"]["http"][base].get("route"))
+    routes = virtual_service["spec"]["http"]
+    entries = model.list_of(routes[base].get("route"))
+    if routes[index].get("route") == entries:
+        return virtual_service
     shares = {
         where: entry.get("weight") or 0 if len(entries) > 1 else 1
         for entry in entries
@@ -197,11 +200,17 @@ def _refuse_unreachable(
                 f"The rule {name} would never be reached behind {_called(virtual_service, index, route)},"
                 " which takes all its requests. Choose another place by before, or other conditions."
             )
-    for index, route in enumerate(others[place:], place):
+    single = [
+        (index, {**route, "match": [match]})
+        for index, route in enumerate(others[place:], place)
+        for match in model.list_of(route.get("match")) or [{}]
+    ]
+    for index, route in single:
         reached = not any(matches.route_covers(earlier, route, gateways) for earlier in others[:index])
         if reached and matches.route_covers(made, route, gateways):
             raise MeshopsError(
-                f"The rule {name} would take all requests of {_called(virtual_service, index, route)}."
+                f"The rule {name} would take all requests of {_called(virtual_service, index, route)}"
+                f"{' by one of its matches' if len(model.list_of(others[index].get('match'))) > 1 else ''}."
                 " Give it narrower conditions, or another place by after."
             )
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 FALSE_ALARM = 1e-4  # a right split is called wrong at most once in 10,000 tests
@@ -62,6 +62,44 @@ def binomial_p_value(successes: int, number: int, probability: float) -> float:
     # the slack keeps the mirrored outcome in when rounding makes it look a little likelier
     limit = log_likelihood(successes) + 1e-7
     return min(1.0, math.fsum(math.exp(value) for k in range(number + 1) if (value := log_likelihood(k)) <= limit))
+
+
+def clopper_pearson(successes: int, number: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a share of which successes of number were seen; (0, 1) when nothing was."""
+    tail = (1 - confidence) / 2
+    seen = successes / number if number else 0.0
+    low = _bisect(lambda p: _at_least(successes, number, p) < tail, 0.0, seen) if successes else 0.0
+    # at most k successes with p are at least n - k failures with 1 - p
+    high = _bisect(lambda p: _at_least(number - successes, number, 1 - p) >= tail, seen, 1.0)
+    return low, high if successes < number else 1.0
+
+
+def _bisect(below: Callable[[float], bool], low: float, high: float) -> float:
+    for _step in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if below(middle) else (low, middle)
+    return (low + high) / 2
+
+
+def _at_least(successes: int, number: int, probability: float) -> float:
+    """Return the probability of so many successes or more, which are not fewer than expected."""
+    if probability <= 0 or probability >= 1:
+        return float(probability >= 1 or successes <= 0)
+    term = math.exp(
+        math.lgamma(number + 1)
+        - math.lgamma(successes + 1)
+        - math.lgamma(number - successes + 1)
+        + successes * math.log(probability)
+        + (number - successes) * math.log1p(-probability)
+    )
+    total, odds = 0.0, probability / (1 - probability)
+    # the terms fall from here on, and what follows a negligible one is negligible too
+    for k in range(successes, number + 1):
+        total += term
+        if term < total * 1e-17:
+            break
+        term *= odds * (number - k) / (k + 1)
+    return total
 
 
 def percent(part: int, whole: int) -> float:

@@ -10,7 +10,7 @@ each step. A run that was stopped between two steps plans again from what is the
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
@@ -63,18 +63,25 @@ class Step:
 
 def named_subsets(obj: Optional[Mapping[str, Any]], domain: str) -> set[Subset]:
     """Return the subsets and whole Services to which the routes and mirrors of an object send requests."""
-    found = set()
+    return {subset for subset, weight in _sent_to(obj, domain) if weight}
+
+
+def mentioned_subsets(obj: Optional[Mapping[str, Any]], domain: str) -> set[Subset]:
+    """Return the subsets and whole Services of the routes and mirrors of an object, also those without weight."""
+    return {subset for subset, _weight in _sent_to(obj, domain)}
+
+
+def _sent_to(obj: Optional[Mapping[str, Any]], domain: str) -> Iterator[tuple[Subset, Any]]:
     for _section, _at, route in model.routes_of(obj) if obj else ():
         entries = model.entries_of(obj, route)
         alone = len(entries) == 1 and model.form_of(obj) is model.ISTIO
-        entries = [entry for entry in entries if alone or _weight(obj, entry)]
         mirrors = [*model.list_of(route.get("mirrors")), {"destination": route.get("mirror")}]
-        for entry in (*entries, *mirrors):
+        weighed = [(entry, 1 if alone else _weight(obj, entry)) for entry in entries]
+        for entry, weight in (*weighed, *((mirror, 1) for mirror in mirrors)):
             where = model.destination(obj, entry, domain)
             # a backend of another kind than Service has a blank in its name
             if where and " " not in where.host:
-                found.add(Subset(where.host, where.subset))
-    return found
+                yield Subset(where.host, where.subset), weight
 
 
 def _weight(obj: Mapping[str, Any], entry: Any) -> Any:
@@ -146,16 +153,17 @@ def _union(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, 
         return after
     edited = copy.deepcopy(dict(after))
     edited["spec"]["subsets"] = [*_subsets(after), *copy.deepcopy(going)]
-    return before if _without_order(edited) == _without_order(before) else edited
+    # what changes beside the spec, such as marks, is written when the subsets go
+    return before if _spec_without_order(edited) == _spec_without_order(before) else edited
 
 
 def _subsets(rule: Mapping[str, Any]) -> list:
     return model.list_of(model.spec_of(rule).get("subsets"))
 
 
-def _without_order(rule: Mapping[str, Any]) -> dict[str, Any]:
+def _spec_without_order(rule: Mapping[str, Any]) -> dict[str, Any]:
     subsets = sorted(_subsets(rule), key=lambda item: str(model.dict_of(item).get("name")))
-    return {**rule, "spec": {**model.spec_of(rule), "subsets": subsets}}
+    return {**model.spec_of(rule), "subsets": subsets}
 
 
 def _routing(changes: list[Change], domain: str) -> list[Step]:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.traffic import model
+from ansible_collections.meshops.istio.plugins.module_utils.traffic import model, splits
 from ansible_collections.meshops.istio.plugins.module_utils.traffic.model import Destination, Service
 
 _POSITION = re.compile(r"(http|tcp|tls|rules)\[(\d+)\]")
@@ -29,7 +29,7 @@ class Candidate:
 
     @property
     def position(self) -> str:
-        return f"{self.section}[{self.index}]"
+        return model.position_of(self.obj, self.section, self.index)
 
     def __str__(self) -> str:
         named = f" ({self.route['name']})" if self.route.get("name") else ""
@@ -83,10 +83,11 @@ def destinations(request: Request, services: bool) -> dict[Destination, int]:
     return found
 
 
-def candidates(objects: list, request: Request) -> list[Candidate]:
+def candidates(objects: Sequence[Any], request: Request) -> list[Candidate]:
     """Return all routes to the Service, in the order of namespace, name and position.
 
-    A split between other Services is also found where the host is that of the Service and one of them is used.
+    A split between other Services is also found where the host is that of the Service, if it is one of ours or one
+    of them is used.
     """
     service = request.service
     return [
@@ -94,11 +95,23 @@ def candidates(objects: list, request: Request) -> list[Candidate]:
         for obj in sorted(_considered(objects, request), key=model.label)
         for section, index, route in model.routes_of(obj)
         if any(_sends(obj, entry, request) for entry in model.entries_of(obj, route))
-        or (_fronts(obj, service) and _uses_others(obj, route, request))
+        or (_fronts(obj, service) and (splits.is_split(obj, section, route) or _uses_others(obj, route, request)))
     ]
 
 
-def _considered(objects: list, request: Request) -> list[Mapping[str, Any]]:
+def named(objects: Sequence[Any], request: Request) -> list[Mapping[str, Any]]:
+    """Return the objects that the request names by virtual_service."""
+    wanted = _qualified(request.virtual_service or "", request.service.namespace)
+    return [obj for obj in _considered(objects, request) if model.label(obj) == wanted]
+
+
+def concerned(objects: Sequence[Any], request: Request) -> list[Mapping[str, Any]]:
+    """Return the objects with a route to the Service, only the one that the request names if it names one."""
+    found = {(model.kind_of(c.obj), model.label(c.obj)): c.obj for c in candidates(objects, request)}
+    return [obj for obj in found.values() if not request.virtual_service or obj in named(objects, request)]
+
+
+def _considered(objects: Sequence[Any], request: Request) -> list[Mapping[str, Any]]:
     wanted = {"istio": model.ISTIO, "gateway": model.GATEWAY}.get(request.api or "")
     return [obj for obj in objects if model.is_object(obj) and wanted in (None, model.form_of(obj))]
 
@@ -135,7 +148,7 @@ def _matches_all(section: str, match: Mapping[str, Any]) -> bool:
     return whole and set(conditions) <= {"name", "gateways", "statPrefix", "ignoreUriCase"}
 
 
-def takers(objects: list, service: Service) -> list[Mapping[str, Any]]:
+def takers(objects: Sequence[Any], service: Service) -> list[Mapping[str, Any]]:
     """Return the objects that already take, for callers inside the mesh, the name of the Service."""
     return [obj for obj in sorted(filter(model.is_object, objects), key=model.label) if _fronts(obj, service)]
 
@@ -151,7 +164,7 @@ def _fronts(obj: Mapping[str, Any], service: Service) -> bool:
     return (not gateways or "mesh" in gateways) and any(model.covers(host, service.fqdn) for host in hosts if host)
 
 
-def choose(objects: list, request: Request) -> Target:
+def choose(objects: Sequence[Any], request: Request) -> Target:
     """Return the one default route to the Service, or that one has to be created; MeshopsError when unclear.
 
     `virtual_service` (`name` or `namespace/name`) and `route` (a name, `http[N]`, `tcp[N]`, `tls[N]`, `rules[N]`, or
@@ -161,13 +174,13 @@ def choose(objects: list, request: Request) -> Target:
     every = candidates(objects, request)
     if request.virtual_service:
         wanted = _qualified(request.virtual_service, service.namespace)
-        named = [obj for obj in _considered(objects, request) if model.label(obj) == wanted]
-        if not named:
+        meant = named(objects, request)
+        if not meant:
             return _create(objects, request, wanted)
         fitting = [candidate for candidate in every if model.label(candidate.obj) == wanted]
         if not fitting:
             raise MeshopsError(
-                f"{model.kind_of(named[0])} {wanted} has no http route with a destination {service}. "
+                f"{model.kind_of(meant[0])} {wanted} has no http route with a destination {service}. "
                 + _offer(every, "Correct virtual_service, or add the route to it.")
             )
     elif every:
@@ -180,11 +193,11 @@ def choose(objects: list, request: Request) -> Target:
 def _narrow(fitting: list[Candidate], request: Request) -> Target:
     service, route = request.service, request.route
     if route and route != "all":
-        position = _POSITION.fullmatch(route)
+        position, rule = _POSITION.fullmatch(route), model.RULE_PREFIX + route
         chosen = [
             candidate
             for candidate in fitting
-            if (candidate.position == route if position else candidate.route.get("name") == route)
+            if (candidate.position == route if position else candidate.route.get("name") in (route, rule))
         ]
         problem = f"No http route {route} sends to {service}." if not chosen else ""
     else:
@@ -199,7 +212,7 @@ def _narrow(fitting: list[Candidate], request: Request) -> Target:
     return Target(first.obj, tuple(candidate.index for candidate in chosen), model.name_of(first.obj), first.section)
 
 
-def _create(objects: list, request: Request, wanted: str) -> Target:
+def _create(objects: Sequence[Any], request: Request, wanted: str) -> Target:
     service = request.service
     kind = "HTTPRoute" if request.api == "gateway" else "VirtualService"
     if request.route and request.route != "all":
@@ -221,7 +234,7 @@ def _create(objects: list, request: Request, wanted: str) -> Target:
         raise MeshopsError(
             f"{kind} {wanted} exists and does not route {service}. Set virtual_service to the name of a new one."
         )
-    return Target(None, (), name)
+    return Target(None, (), name, "rules" if kind == "HTTPRoute" else "http")
 
 
 def _offer(offered: list[Candidate], otherwise: str) -> str:
