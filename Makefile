@@ -52,8 +52,9 @@ unit: $(VENV)/.ready
 test: check lab-up  ## all tests: check, then the molecule scenarios and the fault tests on the lab
 	@tests/lab.sh
 
-bench: lab-up  ## site.yml against the bare shell sequence on fresh nodes, as a table
+bench: lab-up  ## site.yml against the bare commands on fresh nodes, then the traffic tasks, as tables
 	@$(BIN)/python -m tests.bench.site
+	@$(BIN)/python -m tests.bench.traffic
 
 clean:  ## remove the lab's machines and what this checkout has built; the build cache stays
 	@test ! -x $(BIN)/python || $(BIN)/python -m lab down

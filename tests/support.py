@@ -131,3 +131,11 @@ def writes_since(position: int) -> list[str]:
         and event["objectRef"].get("resource") != "selfsubjectaccessreviews"
         and event["objectRef"].get("subresource") != "exec"
     ]
+
+
+def kubectl_apply(*objects: dict) -> None:
+    """Applies objects by kubectl on the control plane."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    argv = ["docker", "exec", "-i", "meshops-n1", "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]
+    result = subprocess.run([*argv, "apply", "-f", "-"], input=text, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -40,6 +40,7 @@ var commands = map[string]command{
 	"reviews":     reviewsCommand,
 	"ratings":     bookinfo(func(environment) http.Handler { return newRatings() }),
 	"echo":        echoCommand,
+	"load":        loadCommand,
 }
 
 func main() {

@@ -199,7 +199,7 @@ func TestCommandLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "say one of: details, echo, productpage, ratings, reviews"},
+		{nil, "say one of: details, echo, load, productpage, ratings, reviews"},
 		{[]string{"frontend"}, `no service "frontend"`},
 		{[]string{"reviews", "--version", "v9"}, `no version "v9"`},
 		{[]string{"details", "9080"}, `takes no argument "9080"`},
