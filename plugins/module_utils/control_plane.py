@@ -6,45 +6,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.meshops.istio.plugins.module_utils import (
     apply,
+    control_plane_purge,
+    control_plane_refusals,
+    control_plane_remove,
+    control_plane_wait,
     manifests,
-    rollout,
-    support,
 )
 from ansible_collections.meshops.istio.plugins.module_utils import (
     control_plane_compare as compare,
 )
-from ansible_collections.meshops.istio.plugins.module_utils.apply import Outcome
-from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-from ansible_collections.meshops.istio.plugins.module_utils.istioctl import (
-    Istioctl,
-    IstioctlMissing,
-    step_problem,
-    version_problem,
-    workspace,
+from ansible_collections.meshops.istio.plugins.module_utils import (
+    control_plane_input as given,
 )
-from ansible_collections.meshops.istio.plugins.module_utils.kube import AbsentKube, Forbidden, Kube, WebhookUnavailable
-
-
-class Target(NamedTuple):
-    """What is installed where: the cluster, the namespace, the revision ("" unnamed) and istioctl's version."""
-
-    kube: Kube | AbsentKube
-    namespace: str
-    revision: str
-    version: str
+from ansible_collections.meshops.istio.plugins.module_utils import (
+    control_plane_owned as owned,
+)
+from ansible_collections.meshops.istio.plugins.module_utils.apply import Outcome
+from ansible_collections.meshops.istio.plugins.module_utils.control_plane_owned import Target
+from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
+from ansible_collections.meshops.istio.plugins.module_utils.istioctl import Istioctl, IstioctlMissing, workspace
+from ansible_collections.meshops.istio.plugins.module_utils.kube import AbsentKube, Kube
 
 
 class Plan(NamedTuple):
-    """Every object's outcome, the record before and after, and why to install (None: do not)."""
+    """Every object's outcome, those that the installer deletes, the record, and why to install (None: do not)."""
 
     outcomes: list[Outcome]
+    pruned: list[Outcome]
     record: Outcome
     reason: str | None
+    warnings: list[str]
 
     @property
     def needed(self) -> bool:
@@ -53,67 +48,117 @@ class Plan(NamedTuple):
 
     @property
     def different(self) -> list[Outcome]:
-        return [outcome for outcome in [*self.outcomes, self.record] if outcome.result != "unchanged"]
+        every = [*self.outcomes, *self.pruned, self.record]
+        return [outcome for outcome in every if outcome.result != "unchanged"]
 
 
 def core(params: dict, check_mode: bool) -> dict:
     """Return the result of module istio_control_plane for its options."""
-    document = compare.operator_document(params)
+    if params["purge"] and params["state"] != "absent":
+        raise MeshopsError("The option purge removes Istio: it goes with state: absent only.")
+    try:
+        document = given.operator_document(params)
+    except given.FileMissing as error:
+        if not check_mode:
+            raise
+        return _unknown(params["revision"] or "", str(error))  # an earlier step would have put it there
     kube = Kube.connect(params, check_mode)
     with workspace(document) as folder:
         tool = Istioctl(params["istioctl"], kube.kubeconfig, kube.context, folder)
-        revision = document["spec"].get("revision") or ""
-        try:
-            version = tool.version()
-        except IstioctlMissing:
-            if not check_mode:
-                raise
-            return {"changed": True, "version": None, "revision": revision, "objects": [], "reason": "no istioctl yet"}
-        target = Target(kube, compare.namespace_of(document), revision, version)
-        refuse(target)
-        rendered = tool.render(cluster=not kube.absent)
-        plan = make_plan(target, rendered, compare.namespace_object(document))
-        if plan.needed and not check_mode:
-            carry_out(target, tool, rendered, plan, params["timeout"])
+        if params["state"] == "present":
+            return present(params, check_mode, kube, tool, document)
+        target = target_of(kube, document, "")
+        remove = control_plane_purge.purge if params["purge"] else control_plane_remove.remove
+        return remove(target, tool, params, check_mode)
+
+
+def target_of(kube: Kube | AbsentKube, document: dict, version: str) -> Target:
+    """Return what the document installs where; `version` is istioctl's."""
+    name = (document.get("metadata") or {}).get("name") or ""
+    return Target(kube, given.namespace_of(document), document["spec"].get("revision") or "", version, name)
+
+
+def present(params: dict, check_mode: bool, kube: Kube | AbsentKube, tool: Istioctl, document: dict) -> dict:
+    """Install when something differs; the result of the module."""
+    try:
+        target = target_of(kube, document, tool.version())
+    except IstioctlMissing:
+        if not check_mode:
+            raise
+        return _unknown(document["spec"].get("revision") or "", "no istioctl yet")
+    control_plane_refusals.versions(target)
+    rendered = render(tool, kube, document, params["istioctl"])
+    control_plane_refusals.second_default(target, rendered)
+    plan = make_plan(target, rendered, given.namespace_object(document))
+    warnings = list(plan.warnings)
+    if plan.needed and not check_mode:
+        warnings += carry_out(target, tool, rendered, plan, params["timeout"])
     return {
         "changed": plan.needed,
-        "version": version,
-        "revision": revision,
+        "version": target.version,
+        "revision": target.revision,
         "objects": [outcome.row() for outcome in plan.different],
         "reason": plan.reason or "",
+        "saved": "",
+        "warnings": warnings,
         "diff": lambda: [manifests.diff_entry(item.before, item.after) for item in plan.different],
     }
 
 
-def refuse(target: Target) -> None:
-    """Raise MeshopsError for versions that do not go together, before anything is changed."""
-    problem = version_problem(target.version)
-    if not problem and not target.kube.absent:
-        problem = support.problem(target.version, target.kube.version())
-    if not problem:
-        istiod = target.kube.get("apps/v1", "Deployment", compare.suffixed("istiod", target.revision), target.namespace)
-        problem = step_problem(compare.installed_version(istiod), target.version)
-    if problem:
-        raise MeshopsError(problem)
+def _unknown(revision: str, reason: str) -> dict:
+    return {"changed": True, "version": None, "revision": revision, "objects": [], "reason": reason, "saved": ""}
+
+
+def render(tool: Istioctl, kube: Kube | AbsentKube, document: dict, path: str) -> list[dict]:
+    """Return the objects that istioctl makes of the document; MeshopsError with what is wrong with the document."""
+    try:
+        return tool.render(cluster=not kube.absent)
+    except MeshopsError as error:
+        known = given.profiles(path, document["spec"].get("installPackagePath"))
+        raise MeshopsError(given.complaint(str(error), document, known)) from error
 
 
 def make_plan(target: Target, rendered: list[dict], namespace: dict) -> Plan:
     """Compare the rendered objects and the record with the cluster; sends reads and dry runs only."""
     scaled = compare.scaled(rendered)
     outcomes = [compare_object(target.kube, obj, scaled) for obj in manifests.ordered(rendered)]
+    control_plane_refusals.foreign(outcome.before for outcome in outcomes)
     if target.kube.get("v1", "Namespace", target.namespace) is None:
         outcomes.insert(0, Outcome(namespace, None, namespace, "created"))
     outcomes += default_tag(target)
-    wanted = compare.record(
-        target.namespace, target.revision, compare.INSTALLED, manifests.digest(rendered), target.version
-    )
-    live = target.kube.get("v1", "ConfigMap", wanted["metadata"]["name"], target.namespace)
+    place = {"name": compare.record_name(target.revision, target.name), "namespace": target.namespace}
+    wanted = compare.record(place, compare.INSTALLED, manifests.digest(rendered), target.version)
+    live = target.kube.get("v1", "ConfigMap", place["name"], target.namespace)
     reason = compare.record_problem(live, wanted) or compare.difference_text([item.result for item in outcomes])
+    record = record_outcome(live, wanted, reason)
+    if reason is None:
+        return Plan(outcomes, [], record, reason, [])
+    over = owned.leftovers(target, rendered)
+    control_plane_refusals.other_installation(target, over.pruned)
+    pruned = [Outcome(obj, obj, None, "deleted") for obj in over.pruned]
+    control_plane_refusals.rights(target.kube, control_plane_refusals.rights_for([*outcomes, *pruned, record]))
+    return Plan(outcomes, pruned, record, reason, stale(over.stale, target))
+
+
+def record_outcome(live: dict | None, wanted: dict, reason: str | None) -> Outcome:
+    """Return what happens to the record; `reason`: why to install, which rewrites it in any case."""
     if live is None:
-        return Plan(outcomes, Outcome(wanted, None, wanted, "created"), reason)
+        return Outcome(wanted, None, wanted, "created")
     if reason is None or live.get("data") == wanted["data"]:
-        return Plan(outcomes, Outcome(wanted, live, live, "unchanged"), reason)
-    return Plan(outcomes, Outcome(wanted, live, {**live, "data": wanted["data"]}, "changed"), reason)
+        return Outcome(wanted, live, live, "unchanged")
+    return Outcome(wanted, live, {**live, "data": wanted["data"]}, "changed")
+
+
+def stale(objects: list[dict], target: Target) -> list[str]:
+    """Return the warning about what an upgrade leaves over, if anything."""
+    mine = [obj for obj in objects if owned.labels_of(obj).get(owned.OWNER, "unknown") in ("unknown", target.name)]
+    if not mine:
+        return []
+    versions = sorted({owned.labels_of(obj).get(owned.VERSION, "?") for obj in mine})
+    return [
+        f"{owned.names(mine)} are left from Istio {', '.join(versions)} and no longer part of this control plane;"
+        f" istioctl {target.version} deletes only what {target.version} has installed: delete them yourself."
+    ]
 
 
 def compare_object(kube: Kube | AbsentKube, wanted: dict, scaled: set[tuple[str, str, str]]) -> Outcome:
@@ -135,21 +180,32 @@ def default_tag(target: Target) -> list[Outcome]:
 
     The installer makes that object itself, so it is not among the rendered ones.
     """
-    api_version, kind = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"
-    if target.revision or not compare.deactivated(target.kube.get(api_version, kind, "istio-sidecar-injector")):
+    api_version, kind = owned.MUTATING
+    suffix = "" if target.namespace == "istio-system" else f"-{target.namespace}"
+    name = f"{compare.DEFAULT_TAG_WEBHOOK}{suffix}"
+    if target.revision or not compare.deactivated(
+        target.kube.get(api_version, kind, f"istio-sidecar-injector{suffix}")
+    ):
         return []
-    if target.kube.get(api_version, kind, compare.DEFAULT_TAG_WEBHOOK):
+    if target.kube.get(api_version, kind, name):
         return []
-    missing = {"apiVersion": api_version, "kind": kind, "metadata": {"name": compare.DEFAULT_TAG_WEBHOOK}}
+    missing: dict[str, Any] = {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name},
+    }
     return [Outcome(missing, None, missing, "created")]
 
 
-def carry_out(target: Target, tool: Istioctl, rendered: list[dict], plan: Plan, timeout: int) -> None:
-    """Install when there is a reason, wait and verify; the record says `installing` until all of it is true."""
+def carry_out(target: Target, tool: Istioctl, rendered: list[dict], plan: Plan, timeout: int) -> list[str]:
+    """Install when there is a reason, wait and verify; the record says `installing` until all of it is true.
+
+    Returns warnings.
+    """
     kube, record = target.kube, plan.record.wanted
     if plan.reason is None:  # installed as wanted by somebody else: only remember it
         kube.apply(record)
-        return
+        return []
     for outcome in plan.outcomes:
         if outcome.wanted["kind"] == "Namespace" and outcome.result == "created":
             kube.apply(outcome.wanted)
@@ -157,63 +213,11 @@ def carry_out(target: Target, tool: Istioctl, rendered: list[dict], plan: Plan, 
     try:
         tool.install(timeout)
     except MeshopsError as error:
-        why = not_ready(kube, rendered)
+        why = control_plane_wait.not_ready(kube, rendered)
         raise MeshopsError(f"{error}{f' ({why})' if why else ''}") from error
     deadline = time.monotonic() + timeout
-    apply.wait_ready(kube, [_live(kube, obj) for obj in _workloads(rendered)], deadline, timeout)
-    verify_injection(target, rendered, deadline)
+    warnings = control_plane_wait.verify(target, rendered, deadline, timeout)
+    for outcome in plan.pruned:
+        apply.wait_gone(kube, outcome.wanted, deadline)
     kube.apply(record)
-
-
-def _workloads(rendered: list[dict]) -> list[dict]:
-    return [obj for obj in rendered if obj["kind"] in rollout.WORKLOADS]
-
-
-def _live(kube: Kube | AbsentKube, obj: dict) -> dict:
-    name = manifests.identity(obj)
-    return kube.get(name.api_version, name.kind, name.name, name.namespace or None) or obj
-
-
-def not_ready(kube: Kube | AbsentKube, rendered: list[dict]) -> str:
-    """Return why the first workload that is there and not rolled out is so, "" when all are."""
-    for obj in _workloads(rendered):
-        live = _live(kube, obj)
-        if live is not obj and not rollout.ready(live):
-            return f"{manifests.describe(live)}: {rollout.explain(kube, live)}"
-    return ""
-
-
-def verify_injection(target: Target, rendered: list[dict], deadline: float) -> None:
-    """Prove by a dry-run Pod that the webhook injects; does nothing when no istiod was installed."""
-    if not any(obj["kind"] == "MutatingWebhookConfiguration" for obj in rendered):
-        return
-    pod = compare.probe_pod(probe_namespace(target), target.revision)
-    problem = ""
-    while True:
-        try:
-            if compare.injected(target.kube.create(pod, dry_run=True)):
-                return
-            problem = "no istio-proxy container was added"
-        except Forbidden as error:
-            if "istio-" in str(error):  # pod security refuses the pod because of what was injected
-                return
-            problem = str(error)
-        except WebhookUnavailable as error:
-            problem = str(error)
-        if time.monotonic() >= deadline:
-            raise MeshopsError(
-                f"Istio {target.version} is installed, but sidecars are not injected in namespace"
-                f" {pod['metadata']['namespace']}: {problem}"
-            )
-        time.sleep(0.5)  # the API server takes a moment to see new webhooks, and cannot be watched for it
-
-
-def probe_namespace(target: Target) -> str:
-    """Return a namespace whose labels neither ask for injection nor forbid it."""
-    for name in (target.namespace, "default"):
-        labels: Mapping[str, Any] = ((target.kube.get("v1", "Namespace", name) or {}).get("metadata") or {}).get(
-            "labels"
-        ) or {}
-        if "istio-injection" not in labels and "istio.io/rev" not in labels:
-            return name
-    return target.namespace
+    return warnings

@@ -9,42 +9,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.meshops.istio.plugins.module_utils import manifests
-from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
-
 INSTALLING = "installing"
 INSTALLED = "installed"
+PURGING = "purging"
+RECORD_LABELS = {"app.kubernetes.io/managed-by": "meshops.istio"}
 DEFAULT_TAG_WEBHOOK = "istio-revision-tag-default"
 _DEACTIVATED = ("istio.io/deactivated", "never-match")
 _SELECTORS = ("namespaceSelector", "objectSelector")
-
-
-def operator_document(params: Mapping[str, Any]) -> dict:
-    """Return the one IstioOperator document: profile, hub, tag and revision, with `spec` merged over them."""
-    spec = params["spec"] or {}
-    if "kind" in spec or "apiVersion" in spec:
-        raise MeshopsError("The option spec takes what stands under spec: of an IstioOperator, not the whole document.")
-    named = {key: params[key] for key in ("profile", "hub", "tag", "revision") if params[key]}
-    merged = {**named, **copy.deepcopy(spec)}  # nulls inside stay: to Istio they mean something
-    if params["namespace"] != "istio-system":
-        place = {"global": {"istioNamespace": params["namespace"]}}
-        merged["values"] = manifests.merge(place, merged.get("values") or {})
-    if merged.get("revision") == "default":
-        del merged["revision"]  # the name of the unnamed revision
-    return {"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": merged}
-
-
-def namespace_of(document: Mapping[str, Any]) -> str:
-    """Return the namespace that the document installs into."""
-    values = document["spec"].get("values") or {}
-    return (values.get("global") or {}).get("istioNamespace") or "istio-system"
-
-
-def namespace_object(document: Mapping[str, Any]) -> dict:
-    """Return the namespace as the installer itself would make it, with the label of the mesh network if it has one."""
-    network = ((document["spec"].get("values") or {}).get("global") or {}).get("network")
-    labels = {"labels": {"topology.istio.io/network": network}} if network else {}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace_of(document), **labels}}
 
 
 def suffixed(name: str, revision: str) -> str:
@@ -127,16 +98,20 @@ def deactivated(injector: Mapping[str, Any] | None) -> bool:
     return any(_hook_deactivated(hook) for hook in (injector or {}).get("webhooks") or [])
 
 
-def record(namespace: str, revision: str, state: str, digest: str, version: str) -> dict:
-    """Return the ConfigMap that remembers what was installed: a dropped setting leaves no other trace."""
+def record_name(revision: str, name: str = "") -> str:
+    """Return the name of the record of an installation; `name` is its IstioOperator's own, "" for none."""
+    return suffixed("meshops-istio", revision) + (f".{name}" if name else "")
+
+
+def record(place: Mapping[str, str], state: str, digest: str, version: str) -> dict:
+    """Return the ConfigMap that remembers what was installed: a dropped setting leaves no other trace.
+
+    place: name and namespace of it.
+    """
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": suffixed("meshops-istio", revision),
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": "meshops.istio"},
-        },
+        "metadata": {**place, "labels": RECORD_LABELS},
         "data": {"state": state, "rendering": f"sha256:{digest}", "istioctl": version},
     }
 
@@ -146,6 +121,8 @@ def record_problem(live: Mapping[str, Any] | None, wanted: Mapping[str, Any]) ->
     data = (live or {}).get("data") or {}
     if not data:
         return None
+    if data.get("state") == PURGING:
+        return "an earlier removal did not finish"
     if data.get("state") != INSTALLED:
         return "an earlier installation did not finish"
     if data.get("rendering") != wanted["data"]["rendering"]:

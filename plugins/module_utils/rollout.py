@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.meshops.istio.plugins.module_utils.kube_errors import KubeError
+
 if TYPE_CHECKING:
     from ansible_collections.meshops.istio.plugins.module_utils.kube import Kube
 
 WORKLOADS = frozenset({"Deployment", "DaemonSet", "StatefulSet"})
 _NORMAL_WAITING = frozenset({"ContainerCreating", "PodInitializing"})
+_PULL_FAILURES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable"})
+_PULL_HINT = " (is the image's name right, and does the node reach its registry?)"
+_LOG_LINES = 5
+_LINE_LENGTH = 200
 
 
 def ready(obj: Mapping[str, Any] | None) -> bool:
@@ -59,13 +65,27 @@ def pod_problem(pod: Mapping[str, Any]) -> str | None:
             end = ((container.get("lastState") or {}).get("terminated") or {}).get("exitCode")
             code = "" if end is None else f" (last exit code {end})"
             detail = f": {waiting['message']}" if waiting.get("message") else ""
-            return f"container {container['name']} {waiting.get('reason', 'waits')}{code}{detail}"
+            hint = _PULL_HINT if waiting.get("reason") in _PULL_FAILURES else ""
+            return f"container {container['name']} {waiting.get('reason', 'waits')}{code}{detail}{hint}"
         ended = state.get("terminated")
         if ended and ended.get("exitCode"):
             return f"container {container['name']} ended with {ended['exitCode']} ({ended.get('reason', 'Error')})"
     for container in status.get("containerStatuses") or []:
         if "running" in (container.get("state") or {}) and not container.get("ready"):
             return f"container {container['name']} runs but is not ready"
+    return None
+
+
+def crashed(pod: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Return the container that ended with an error, and whether it has been started again since; None for none."""
+    status = pod.get("status") or {}
+    for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return container["name"], False
+        before = (container.get("lastState") or {}).get("terminated") or {}
+        if before.get("exitCode") and not container.get("ready"):
+            return container["name"], True
     return None
 
 
@@ -77,10 +97,41 @@ def explain(kube: Kube, obj: Mapping[str, Any]) -> str:
     labels = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     pods = kube.list("v1", "Pod", obj["metadata"].get("namespace"), selector) if selector else []
+    pods = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for pod in pods:
         problem = pod_problem(pod)
         if problem:
-            return f"pod {pod['metadata']['name']} {problem}"
+            return f"pod {pod['metadata']['name']} {problem}{_last_lines(kube, pod)}"
     if not pods:
-        return "it has no pods yet (is the controller manager running?)"
+        refused = _refused(kube, obj)
+        return refused or "it has no pods yet (is the controller manager running?)"
     return f"{len(pods)} pods are still starting"
+
+
+def _last_lines(kube: Kube, pod: Mapping[str, Any]) -> str:
+    """Return what a container said last before it ended, "" when none ended or that cannot be read."""
+    found = crashed(pod)
+    if not found:
+        return ""
+    container, previous = found
+    meta = pod["metadata"]
+    try:
+        text = kube.log(meta.get("namespace") or "default", meta["name"], container, _LOG_LINES, previous=previous)
+    except KubeError:
+        return ""
+    lines = [line.strip()[:_LINE_LENGTH] for line in text.splitlines() if line.strip()]
+    return f"; it said last: {' | '.join(lines[-_LOG_LINES:])}" if lines else ""
+
+
+def _refused(kube: Kube, obj: Mapping[str, Any]) -> str:
+    """Return why pods were refused, by the last event of their owner (a DaemonSet has no condition for it)."""
+    meta = obj["metadata"]
+    events = [
+        event
+        for event in kube.list("v1", "Event", meta.get("namespace"))
+        if event.get("reason") == "FailedCreate"
+        and (event.get("involvedObject") or {}).get("kind") == obj["kind"]
+        and (event.get("involvedObject") or {}).get("name") == meta["name"]
+    ]
+    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return f"its pods cannot be created: {events[-1].get('message', '')}" if events else ""

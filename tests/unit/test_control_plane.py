@@ -8,106 +8,31 @@ from __future__ import annotations
 import copy
 
 import pytest
+from control_plane_world import (
+    HPA,
+    MESH,
+    NEVER,
+    RENDERED,
+    SYSTEM,
+    Cluster,
+    Tool,
+    default_tag,
+    gateway,
+    gateway_pod,
+    injector,
+    istiod,
+    istiod_pod,
+    obj,
+    params,
+    run,
+    validator,
+)
 
 from ansible_collections.meshops.istio.plugins.module_utils import control_plane, manifests
 from ansible_collections.meshops.istio.plugins.module_utils import control_plane_compare as compare
 from ansible_collections.meshops.istio.plugins.module_utils.errors import MeshopsError
 from ansible_collections.meshops.istio.plugins.module_utils.istioctl import IstioctlMissing
-from ansible_collections.meshops.istio.plugins.module_utils.kube import AbsentKube, Forbidden, Kube, WebhookUnavailable
-
-ADMISSION = "admissionregistration.k8s.io/v1"
-NEVER = {"matchLabels": {"istio.io/deactivated": "never-match"}}
-SYSTEM = "istio-system"
-
-
-def obj(kind, name, namespace=None, api_version="v1", **rest):
-    meta = {"name": name, **({"namespace": namespace} if namespace else {})}
-    return {"apiVersion": api_version, "kind": kind, "metadata": meta, **rest}
-
-
-def injector(selector=None, bundle=None):
-    config = {"service": {"name": "istiod"}, **({"caBundle": bundle} if bundle else {})}
-    hook = {"name": "rev.object", "clientConfig": config, "namespaceSelector": selector or {"matchLabels": {"a": "b"}}}
-    return obj("MutatingWebhookConfiguration", "istio-sidecar-injector", None, ADMISSION, webhooks=[hook])
-
-
-def validator(policy, bundle=None):
-    config = {"service": {"name": "istiod"}, **({"caBundle": bundle} if bundle else {})}
-    hook = {"name": "rev.validation", "clientConfig": config, "failurePolicy": policy}
-    return obj("ValidatingWebhookConfiguration", "istio-validator", None, ADMISSION, webhooks=[hook])
-
-
-def istiod(image="docker.io/istio/pilot:1.31.1", replicas=None, **labels):
-    spec = {"template": {"spec": {"containers": [{"name": "discovery", "image": image}]}}}
-    if replicas is not None:
-        spec["replicas"] = replicas
-    found = obj("Deployment", "istiod", SYSTEM, "apps/v1", spec=spec)
-    if labels:
-        found["metadata"]["labels"] = {"operator.istio.io/version": labels["version"]}
-    return found
-
-
-HPA = obj(
-    "HorizontalPodAutoscaler",
-    "istiod",
-    SYSTEM,
-    "autoscaling/v2",
-    spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "istiod"}},
-)
-RENDERED = [injector(), validator("Ignore"), istiod(), HPA, obj("ConfigMap", "istio", SYSTEM, data={"mesh": "1"})]
-
-
-def params(**options):
-    given = {
-        "kubeconfig": None,
-        "context": None,
-        "istioctl": "istioctl",
-        "profile": "default",
-        "hub": "docker.io/istio",
-        "tag": None,
-        "revision": None,
-        "spec": None,
-        "namespace": SYSTEM,
-        "timeout": 1,
-        "state": "present",
-    }
-    return {**given, **options}
-
-
-@pytest.mark.parametrize(
-    ("options", "spec"),
-    [
-        ({}, {"profile": "default", "hub": "docker.io/istio"}),
-        ({"revision": "default"}, {"profile": "default", "hub": "docker.io/istio"}),
-        (
-            {"tag": "1.31.1", "revision": "1-31-1", "hub": None, "spec": {"profile": "demo", "values": {"a": None}}},
-            {"profile": "demo", "tag": "1.31.1", "revision": "1-31-1", "values": {"a": None}},
-        ),
-        (
-            {"namespace": "mesh", "spec": {"values": {"global": {"network": "n1"}}}},
-            {
-                "profile": "default",
-                "hub": "docker.io/istio",
-                "values": {"global": {"istioNamespace": "mesh", "network": "n1"}},
-            },
-        ),
-    ],
-)
-def test_operator_document(options, spec):
-    document = compare.operator_document(params(**options))
-    assert document == {"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec}
-    assert compare.namespace_of(document) == options.get("namespace", SYSTEM)
-
-
-def test_operator_document_refuses_a_whole_document():
-    with pytest.raises(MeshopsError, match="what stands under spec"):
-        compare.operator_document(params(spec={"kind": "IstioOperator", "spec": {}}))
-
-
-def test_namespace_has_the_network_as_the_installer_would_set_it():
-    document = compare.operator_document(params(spec={"values": {"global": {"network": "n1"}}}))
-    assert compare.namespace_object(document)["metadata"]["labels"] == {"topology.istio.io/network": "n1"}
-    assert "labels" not in compare.namespace_object(compare.operator_document(params()))["metadata"]
+from ansible_collections.meshops.istio.plugins.module_utils.kube import AbsentKube, Kube
 
 
 @pytest.mark.parametrize(
@@ -177,94 +102,16 @@ def test_injected(pod, expected):
     assert compare.injected(pod) is expected
 
 
-class Cluster:
-    """The part of Kube that control_plane.py uses, over a dictionary."""
-
-    absent = False
-    kubeconfig = ()
-    context = None
-
-    def __init__(self, *objects, version="1.36.3", probe=None):
-        self.objects = {manifests.identity(item): copy.deepcopy(item) for item in objects}
-        self.writes = []
-        self.kubernetes = version
-        self.probe = probe or {"spec": {"containers": [{"name": "istio-proxy"}]}}
-
-    def version(self):
-        return self.kubernetes
-
-    def get(self, api_version, kind, name, namespace=None):
-        return copy.deepcopy(self.objects.get(manifests.Identity(api_version, kind, namespace or "", name)))
-
-    def list(self, *_args):
-        return []
-
-    def apply(self, wanted, dry_run=False):
-        result = manifests.merge(self.objects.get(manifests.identity(wanted), {}), wanted)
-        if not dry_run:
-            self.writes.append((wanted["kind"], wanted["metadata"]["name"], (wanted.get("data") or {}).get("state")))
-            self.objects[manifests.identity(wanted)] = result
-        return copy.deepcopy(result)
-
-    def create(self, _pod, dry_run):
-        assert dry_run
-        if isinstance(self.probe, Exception):
-            raise self.probe
-        return self.probe
-
-    def wait(self, api_version, kind, name, namespace, *_how):
-        return self.get(api_version, kind, name, namespace)
-
-
-class Tool:
-    """An istioctl that puts what it renders into the cluster, as the real one and istiod together leave it."""
-
-    def __init__(self, cluster, rendered, version="1.31.1"):
-        self.cluster, self.rendered, self.called = cluster, rendered, version
-        self.installs = 0
-        self.failure = None
-
-    def __call__(self, *_args):
-        return self
-
-    def version(self):
-        if self.called is None:
-            raise IstioctlMissing("There is no istioctl at istioctl")
-        return self.called
-
-    def render(self, cluster):
-        return copy.deepcopy(self.rendered)
-
-    def install(self, seconds):
-        self.installs += 1
-        for item in self.rendered:
-            self.cluster.objects[manifests.identity(item)] = copy.deepcopy(item)
-            if self.failure:
-                raise MeshopsError(self.failure)
-        for changed in (injector(NEVER, "bundle"), validator("Fail", "bundle"), default_tag()):
-            self.cluster.objects[manifests.identity(changed)] = changed
-
-
-def default_tag():
-    return obj("MutatingWebhookConfiguration", compare.DEFAULT_TAG_WEBHOOK, None, ADMISSION, webhooks=[])
-
-
 @pytest.fixture
 def world(monkeypatch):
     def build(cluster=None, rendered=None, version="1.31.1"):
         cluster = cluster or Cluster()
-        tool = Tool(cluster, rendered or RENDERED, version)
+        tool = Tool(cluster, rendered if rendered is not None else RENDERED, version)
         monkeypatch.setattr(Kube, "connect", staticmethod(lambda _params, _check_mode=False: cluster))
         monkeypatch.setattr(control_plane, "Istioctl", tool)
         return cluster, tool
 
     return build
-
-
-def run(check=False, **options):
-    result = control_plane.core(params(**options), check)
-    result["diff"] = result["diff"]() if "diff" in result else []
-    return result
 
 
 def test_four_steps(world):
@@ -278,7 +125,7 @@ def test_four_steps(world):
         ("ConfigMap", "meshops-istio", "installing"),
         ("ConfigMap", "meshops-istio", "installed"),
     ]
-    for key in ("changed", "objects", "reason", "version", "diff"):
+    for key in ("changed", "objects", "reason", "version", "diff", "warnings"):
         assert check[key] == real[key]
     assert {item["result"] for item in real["objects"]} == {"created"}
     cluster.writes.clear()
@@ -288,25 +135,106 @@ def test_four_steps(world):
     assert (tool.installs, cluster.writes) == (1, [])
 
 
-def test_drift_is_installed_over(world):
+def test_drift_is_installed_over_and_shown(world):
     cluster, tool = world()
     run()
     cluster.objects[manifests.identity(istiod())]["spec"]["template"]["spec"]["containers"][0]["image"] = "by-hand"
+    check = run(check=True)
     result = run()
     assert result["objects"] == [{"kind": "Deployment", "name": "istiod", "namespace": SYSTEM, "result": "changed"}]
     assert result["reason"] == "1 object different"
+    assert "image: by-hand" in result["diff"][0]["before"]
+    assert "pilot:1.31.1" in result["diff"][0]["after"]
+    assert check["diff"] == result["diff"]
     assert tool.installs == 2
+
+
+def test_neither_secrets_nor_bundles_are_shown(world):
+    secret = obj("Secret", "s", SYSTEM, data={"k": "aGlkZGVu"})
+    cluster, _tool = world(rendered=[*RENDERED, secret])
+    run()
+    cluster.objects[manifests.identity(secret)]["data"]["k"] = "b3RoZXI="
+    hook = cluster.objects[manifests.identity(injector())]["webhooks"][0]
+    hook["clientConfig"]["service"]["name"] = "by-hand"
+    shown = str(run()["diff"])
+    assert "by-hand" in shown
+    assert not [text for text in ("aGlkZGVu", "b3RoZXI=", "bundle") if text in shown]
 
 
 def test_dropped_setting_is_seen_by_the_record(world):
     _cluster, tool = world()
     run()
-    tool.rendered = [item for item in RENDERED if item["kind"] != "HorizontalPodAutoscaler"]
+    tool.rendered = [*RENDERED[:-1], obj("ConfigMap", "istio", SYSTEM, data={})]
     result = run()
     assert result["reason"] == "the settings differ from those of the last installation"
     assert [item["name"] for item in result["objects"]] == ["meshops-istio"]
     assert tool.installs == 2
     assert run()["changed"] is False
+
+
+def test_dropped_object_is_reported_before_it_is_pruned(world):
+    cluster, tool = world()
+    run()
+    tool.rendered = [item for item in RENDERED if item is not HPA]
+    check = run(check=True)
+    assert manifests.identity(HPA) in cluster.objects
+    result = run()
+    deleted = {"kind": "HorizontalPodAutoscaler", "name": "istiod", "namespace": SYSTEM, "result": "deleted"}
+    assert deleted in check["objects"]
+    assert check["objects"] == result["objects"]
+    assert check["diff"] == result["diff"]
+    entry = next(entry for entry in result["diff"] if "HorizontalPodAutoscaler" in entry["before_header"])
+    assert ("scaleTargetRef" in entry["before"], entry["after"]) == (True, "")
+    assert manifests.identity(HPA) not in cluster.objects
+    assert run()["changed"] is False
+
+
+def test_what_is_pruned_has_to_go(world):
+    cluster, tool = world()
+    run()
+    tool.rendered = [item for item in RENDERED if item is not HPA]
+    tool.prune = lambda: None
+    with pytest.raises(MeshopsError, match="HorizontalPodAutoscaler istio-system/istiod is being deleted but not gone"):
+        run()
+    assert cluster.writes[-1] == ("ConfigMap", "meshops-istio", "installing")
+
+
+def test_what_the_installer_keeps_is_not_reported(world):
+    cluster, tool = world()
+    run()
+    kept = obj("Service", "istiod-revision-tag-default", SYSTEM, labels=tool.labels())
+    kept["metadata"]["labels"]["install.operator.istio.io/owning-resource-not-pruned"] = "true"
+    cluster.put(kept)
+    tool.rendered = [*RENDERED, obj("ConfigMap", "new", SYSTEM)]
+    assert not [item for item in run(check=True)["objects"] if item["result"] == "deleted"]
+
+
+def test_what_an_older_version_left_is_a_warning(world):
+    cluster, tool = world(version="1.30.5")
+    run()
+    tool.called = "1.31.1"
+    tool.rendered = [item for item in RENDERED if item is not HPA]
+    result = run(check=True)
+    assert not [item for item in result["objects"] if item["result"] == "deleted"]
+    assert result["warnings"] == [
+        "HorizontalPodAutoscaler istio-system/istiod are left from Istio 1.30.5 and no longer part of this control"
+        " plane; istioctl 1.31.1 deletes only what 1.31.1 has installed: delete them yourself."
+    ]
+    assert run()["warnings"] == result["warnings"]
+    assert manifests.identity(HPA) in cluster.objects
+
+
+def test_what_another_named_installation_made_is_not_pruned(world):
+    cluster, tool = world()
+    run()
+    other = gateway("edge")
+    other["metadata"]["labels"] = {**tool.labels(), "install.operator.istio.io/owning-resource": "gateways"}
+    cluster.put(other)
+    assert run()["changed"] is False
+    tool.rendered = [*RENDERED[:-1], obj("ConfigMap", "istio", SYSTEM, data={"mesh": "2"})]
+    with pytest.raises(MeshopsError, match="edge, which the installation gateways of the same revision has made"):
+        run()
+    assert tool.installs == 1
 
 
 def test_killed_or_failed_installation_is_done_again(world):
@@ -317,6 +245,14 @@ def test_killed_or_failed_installation_is_done_again(world):
     assert cluster.writes[-1] == ("ConfigMap", "meshops-istio", "installing")
     tool.failure = None
     assert run()["reason"] == "an earlier installation did not finish"
+    assert run()["changed"] is False
+
+
+def test_an_installation_after_an_interrupted_purge(world):
+    cluster, _tool = world()
+    run()
+    cluster.objects[manifests.Identity("v1", "ConfigMap", SYSTEM, "meshops-istio")]["data"]["state"] = "purging"
+    assert run()["reason"] == "an earlier removal did not finish"
     assert run()["changed"] is False
 
 
@@ -331,6 +267,17 @@ def test_equal_installation_of_somebody_else_is_only_remembered(world):
     assert run()["changed"] is False
 
 
+def test_each_named_installation_has_its_own_record(world, tmp_path):
+    cluster, _tool = world(rendered=[MESH])
+    path = tmp_path / "edge.yaml"
+    path.write_text(
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: edge}\nspec: {profile: empty}\n"
+    )
+    run(files=[str(path)])
+    assert [name for kind, name, _state in cluster.writes if kind == "ConfigMap"] == ["meshops-istio.edge"] * 2
+    assert run()["objects"][-1]["name"] == "meshops-istio"
+
+
 def test_missing_default_tag_is_seen(world):
     cluster, tool = world()
     run()
@@ -340,27 +287,18 @@ def test_missing_default_tag_is_seen(world):
     assert tool.installs == 2
 
 
-@pytest.mark.parametrize(
-    ("cluster", "version", "words"),
-    [
-        (Cluster(version="1.37.1"), "1.31.1", "Kubernetes 1.37.1 is not supported by Istio 1.31"),
-        (Cluster(istiod(version="1.29.2")), "1.31.1", "go to 1.30 first"),
-        (Cluster(istiod(version="1.32.0")), "1.30.5", "go to 1.31 first"),
-        (Cluster(), "1.20.0", "too old"),
-    ],
-)
-def test_refused_before_anything_is_changed(world, cluster, version, words):
-    cluster, tool = world(cluster, version=version)
-    with pytest.raises(MeshopsError, match=words):
-        run()
-    assert (tool.installs, cluster.writes) == (0, [])
-
-
 def test_missing_istioctl_is_an_error_but_not_in_check_mode(world):
     world(version=None)
     with pytest.raises(IstioctlMissing):
         run()
     assert run(check=True)["changed"] is True
+
+
+def test_missing_file_is_an_error_but_not_in_check_mode(world):
+    world()
+    with pytest.raises(MeshopsError, match=r"There is no file /nowhere/mesh\.yaml"):
+        run(files=["/nowhere/mesh.yaml"])
+    assert run(check=True, files=["/nowhere/mesh.yaml"])["changed"] is True
 
 
 def test_check_mode_without_a_cluster(world):
@@ -370,28 +308,42 @@ def test_check_mode_without_a_cluster(world):
     assert {item["result"] for item in result["objects"]} == {"created"}
 
 
-@pytest.mark.parametrize(
-    ("probe", "words"),
-    [
-        ({"spec": {"containers": [{"name": "probe"}]}}, "no istio-proxy container was added"),
-        (WebhookUnavailable("failed calling webhook", 500), "failed calling webhook"),
-        (Forbidden("may not create pods", 403), "may not create pods"),
-        (Forbidden("violates PodSecurity: container istio-init must not add NET_ADMIN", 403), None),
-    ],
-)
-def test_injection_is_proved(world, probe, words):
-    cluster = world(Cluster(probe=probe))[0]
-    if words is None:
-        assert run()["changed"] is True
-        return
-    with pytest.raises(MeshopsError, match=f"sidecars are not injected in namespace istio-system: {words}"):
+@pytest.mark.parametrize("rendered", [[MESH], []])
+def test_profiles_without_a_gateway_or_istiod_are_verified_too(world, rendered):
+    _cluster, tool = world(rendered=rendered)
+    assert run()["changed"] is True
+    assert run()["changed"] is False
+    assert tool.installs == 1
+
+
+def test_proxies_are_looked_at_after_an_installation(world):
+    cluster, tool = world(Cluster(istiod_pod(), gateway_pod()), rendered=[*RENDERED, gateway()])
+    cluster.proxies = [("istio-ingressgateway-1.istio-system", "1.31.1"), ("shop-1.shop", "1.30.5")]
+    assert run()["warnings"] == [
+        "1 proxies are of another version than the control plane's 1.31.1 until their workloads are restarted:"
+        " shop/shop-1 (1.30.5)."
+    ]
+    assert run()["warnings"] == []
+    cluster.proxies = []
+    tool.rendered = [*tool.rendered, obj("ConfigMap", "new", SYSTEM)]
+    with pytest.raises(MeshopsError, match=r"istiod does not know the gateway istio-system/istio-ingressgateway-1"):
         run()
     assert cluster.writes[-1] == ("ConfigMap", "meshops-istio", "installing")
 
 
-def test_probe_goes_where_no_label_speaks_of_injection():
-    labelled = obj("Namespace", SYSTEM)
-    labelled["metadata"]["labels"] = {"istio-injection": "disabled"}
-    target = control_plane.Target(Cluster(labelled, obj("Namespace", "default")), SYSTEM, "", "1.31.1")
-    assert control_plane.probe_namespace(target) == "default"
-    assert compare.probe_pod("default", "1-31")["metadata"]["labels"] == {"istio.io/rev": "1-31"}
+def test_purge_goes_with_absent_only(world):
+    world()
+    with pytest.raises(MeshopsError, match="goes with state: absent only"):
+        run(purge=True)
+
+
+def test_names_of_the_two_webhook_configurations_in_another_namespace(world):
+    cluster, _tool = world()
+    cluster.put(injector(NEVER, name="istio-sidecar-injector-mesh"))
+    target = control_plane.target_of(cluster, control_plane.given.operator_document(params(namespace="mesh")), "1.31.1")
+    assert control_plane.default_tag(target)[0].row() == {
+        "kind": "MutatingWebhookConfiguration",
+        "name": f"{compare.DEFAULT_TAG_WEBHOOK}-mesh",
+        "namespace": "",
+        "result": "created",
+    }
